@@ -68,7 +68,7 @@ class Listener(threading.Thread):
                     self._announced += (len(body) - 4 - withdrawn - attributes) // 5
                     self._counted.notify_all()
 
-    def until_told(self, announced: int, withdrawn: int = 0) -> float:
+    def wait_for_routes(self, announced: int, withdrawn: int = 0) -> float:
         """Wait until it has been told of so many; when that was, in seconds of CLOCK_MONOTONIC."""
         with self._counted:
             if not self._counted.wait_for(
@@ -86,13 +86,13 @@ def orders(table: Table) -> dict[str, float]:
         for number in range(_ORDERS):
             began = time.monotonic()
             asyncio.run(client.announce(_order(number, 1)))
-            seconds.append(listener.until_told(number + 1) - began)
+            seconds.append(listener.wait_for_routes(number + 1) - began)
         began = time.monotonic()
         asyncio.run(client.announce(_order(_ORDERS, _MANY)))
-        announced = listener.until_told(_ORDERS + _MANY) - began
+        announced = listener.wait_for_routes(_ORDERS + _MANY) - began
         began = time.monotonic()
         asyncio.run(client.withdraw(_withdrawal(_ORDERS, _MANY)))
-        withdrawn = listener.until_told(_ORDERS + _MANY, _MANY) - began
+        withdrawn = listener.wait_for_routes(_ORDERS + _MANY, _MANY) - began
     return {"p95": sorted(seconds)[_ORDERS * 95 // 100], "announced": announced, "withdrawn": withdrawn}
 
 

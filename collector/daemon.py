@@ -354,10 +354,10 @@ def _configured(config: Path | None) -> list[str]:
 @asynccontextmanager
 async def _commands(settings: Settings, config: Path | None, uri: str) -> AsyncIterator[list[KeptCommand]]:
     """The archivers, and the HTTP server, which ends before them."""
-    archivers, beside = _archivers(settings, config, uri), []
+    archivers, servers = _archivers(settings, config, uri), []
     if settings.http.is_on:
         log.info("pages and the HTTP API: %s", settings.http.url)
-        beside.append(_http(settings, config, uri))
+        servers.append(_http(settings, config, uri))
     await end_those_left("the archiver", _every_archiver(settings), DRAIN_SECONDS)
-    async with kept(*archivers), kept(*beside):
-        yield [*archivers, *beside]
+    async with kept(*archivers), kept(*servers):
+        yield [*archivers, *servers]

@@ -34,7 +34,7 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def told_of(data_dir: str, server: Server) -> Iterator[None]:
+def published(data_dir: str, server: Server) -> Iterator[None]:
     """Let commands of this user find a server until the block ends.
 
     Raises:

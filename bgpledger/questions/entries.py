@@ -114,13 +114,13 @@ class MessagesQuestion(Watched["StoredMessage | SessionChange"]):
     """The messages of `search` whole, as they are stored: for exports.
 
     Messages other than UPDATEs are included if the filters select neither routes nor kinds of entries;
-    without `beside` they never are.
+    without `with_others` they never are.
     """
 
     filters: Filter = EVERYTHING
     _: KW_ONLY
     everything: bool = False
-    beside: bool = True
+    with_others: bool = True
 
     def __post_init__(self) -> None:
         check_routes_can_match(self.filters)
@@ -131,7 +131,7 @@ class MessagesQuestion(Watched["StoredMessage | SessionChange"]):
 
         await context.cover(self.filters)
         read = self.count(await _cost(context.store, self.filters, everything=self.everything))
-        found = messages(context.store, self.filters, beside=self.beside, on_read=read.one)
+        found = messages(context.store, self.filters, with_others=self.with_others, on_read=read.one)
         async with aclosing(found) as selected:
             async for one in selected:
                 yield one

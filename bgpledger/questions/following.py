@@ -50,11 +50,11 @@ class MissedQuestion(Question["FollowedLine"]):
 
     async def give(self, context: Context) -> AsyncGenerator[FollowedLine, None]:
         """The lines."""
-        from collector.query.follow import told_since
+        from collector.query.follow import notes_since
 
         start = await _start(context.store, self.mark)
         if start is not None:
-            async for line in told_since(context.store, start):
+            async for line in notes_since(context.store, start):
                 yield line
 
 

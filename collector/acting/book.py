@@ -221,9 +221,9 @@ class Book:
             entry.add(IntentState(state=state, ts=ts, peer=peer, reason=record.get("reason")))
             if state in ENDS:
                 entry.leaving.discard(peer)
-                for held in (self.wanted, self.unwanted):
-                    if held.get(peer, {}).get(entry.announcement.nlri) == number:
-                        del held[peer][entry.announcement.nlri]
+                for by_peer in (self.wanted, self.unwanted):
+                    if by_peer.get(peer, {}).get(entry.announcement.nlri) == number:
+                        del by_peer[peer][entry.announcement.nlri]
         return list(record["numbers"])
 
     def _refusal(self, record: RefusalRecord) -> list[int]:
@@ -272,8 +272,8 @@ class Book:
         entry = BookEntry(intent, dict(record["peers"]), states, set(record["leaving"]), record["expired"])
         self.entries[intent.number] = entry
         for peer in entry.live:
-            held = self.unwanted if peer in entry.leaving else self.wanted
-            held.setdefault(peer, {})[entry.announcement.nlri] = intent.number
+            by_peer = self.unwanted if peer in entry.leaving else self.wanted
+            by_peer.setdefault(peer, {})[entry.announcement.nlri] = intent.number
         return [intent.number]
 
     # --- questions ----------------------------------------------------------------------------------------------------

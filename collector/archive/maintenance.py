@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
-SAID_AGAIN_SECONDS = 60.0
+LOG_AGAIN_SECONDS = 60.0
 """How often, in seconds, the log reports the progress of an index."""
 
 
@@ -67,7 +67,7 @@ class Upkeep:
         if what is None:
             if self._what:
                 log.info("built after %s", timedelta(seconds=round(now - self._began)))
-        elif self._what is None or now - self._logged >= SAID_AGAIN_SECONDS:
+        elif self._what is None or now - self._logged >= LOG_AGAIN_SECONDS:
             log.info("building %s; lines are being stored meanwhile", what)
             self._logged = now
             self._began = self._began if self._what else now

@@ -18,7 +18,7 @@ from schemas.archiver import ArchiverState
 
 log = logging.getLogger(__name__)
 
-SAID_AGAIN_SECONDS = 600.0
+LOG_AGAIN_SECONDS = 600.0
 """How often, in seconds, the log says that an outage continues."""
 SHORT_SECONDS = 60.0
 """Outages that start within this many seconds of the last message are only logged if they last: the store may be
@@ -41,7 +41,7 @@ class Outage:
         self._began = 0.0
         self._attempts = 0
         self._logged = -math.inf
-        self._said_this = False
+        self._was_logged = False
         tell(ArchiverState(pid=self._pid))
 
     def failed(self, error: BgpledgerError) -> None:
@@ -61,21 +61,21 @@ class Outage:
 
     def over(self) -> None:
         """An attempt succeeded."""
-        if self._said_this:
+        if self._was_logged:
             log.info("it works again after %s and %d attempts", _since(self._began), self._attempts)
-        self._attempts, self._said_this = 0, False
+        self._attempts, self._was_logged = 0, False
         if self._since:
             self._since = None
             self._tell(ArchiverState(pid=self._pid))
 
     def _log(self, error: BgpledgerError, now: float) -> None:
-        if now - self._logged < (SAID_AGAIN_SECONDS if self._said_this else SHORT_SECONDS):
+        if now - self._logged < (LOG_AGAIN_SECONDS if self._was_logged else SHORT_SECONDS):
             return
-        so_far = f" for {_since(self._began)} now" if self._said_this else ""
+        so_far = f" for {_since(self._began)} now" if self._was_logged else ""
         log.warning("%s%s; trying again until it works; the spool keeps everything", error.cause, so_far)
         if error.cure and not isinstance(error, StoreUnavailableError):  # the cause may pass by itself
             log.warning("cure: %s", error.cure)
-        self._logged, self._said_this = now, True
+        self._logged, self._was_logged = now, True
 
 
 def _since(moment: float) -> timedelta:

@@ -13,8 +13,8 @@ from schemas.message import Message, Notification, Sent, StateChange, Update
 
 log = logging.getLogger(__name__)
 
-SAY_AGAIN_SECONDS = 600.0
-SAY_CHANGE_SECONDS = 10.0
+LOG_AGAIN_SECONDS = 600.0
+LOG_CHANGE_SECONDS = 10.0
 """A peer with alternating reasons must not fill the log either."""
 
 
@@ -55,7 +55,7 @@ class PeerLog:
         if end.by == "collector":
             return
         now = self._clock()
-        pause = SAY_AGAIN_SECONDS if end.reason == peer.reason else SAY_CHANGE_SECONDS
+        pause = LOG_AGAIN_SECONDS if end.reason == peer.reason else LOG_CHANGE_SECONDS
         if peer.reason is not None and now - peer.logged < pause:
             peer.unsaid += 1
             return

@@ -16,7 +16,7 @@ from collector.bgp.families import Family
 from schemas.json_object import JsonObject
 
 FLOW, FLOW_VPN, RTC = 133, 134, 132
-_PRINTED_BESIDE: Final = ("next-hop", "string")
+_NOT_COMPONENTS: Final = ("next-hop", "string")
 """What ExaBGP prints with a rule although it is not part of it."""
 _ADDRESSES: Final = ("source", "destination")
 _RTC_BITS, _RTC_TYPES = 96, (b"\0\2", b"\1\2", b"\2\2")
@@ -131,4 +131,4 @@ def _checked(family: Family, data: bytes, route: JsonObject) -> bytes:
 
 
 def _rule(route: JsonObject) -> JsonObject:
-    return {name: value for name, value in route.items() if name not in _PRINTED_BESIDE}
+    return {name: value for name, value in route.items() if name not in _NOT_COMPONENTS}

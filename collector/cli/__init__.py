@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         status = answered(words)
         sys.exit(_run(words) if status is None else status)
     except BgpledgerError as error:
-        sys.stderr.write(told(error))
+        sys.stderr.write(error_text(error))
         sys.exit(error.exit_status)
     except BrokenPipeError:
         # The reader of our output (head, less) has seen enough: no complaint, and no second one at exit.
@@ -157,7 +157,7 @@ def _run(words: Sequence[str]) -> int:
     return 0
 
 
-def told(error: BgpledgerError) -> str:
+def error_text(error: BgpledgerError) -> str:
     """The text of an error."""
     cure = f"cure: {error.cure}\n" if error.cure else ""
     return f"error: {error.cause}\n{cure}"
@@ -165,16 +165,16 @@ def told(error: BgpledgerError) -> str:
 
 def _misused(error: typer.TyperException) -> NoReturn:
     """Typer's message about an invalid command line, in our form."""
-    said = error.format_message()
-    if said.startswith("Usage:"):  # no arguments: the message is the help
-        sys.stderr.write(f"{said}\n")
+    message = error.format_message()
+    if message.startswith("Usage:"):  # no arguments: the message is the help
+        sys.stderr.write(f"{message}\n")
         sys.exit(error.exit_code)
     cause = (
-        re.sub(r"Input (?=should)|Value error, |, unable to parse string as an integer", "", said)
+        re.sub(r"Input (?=should)|Value error, |, unable to parse string as an integer", "", message)
         .rstrip(".")
         .replace("\n", " ")
     )
     context: typer.Context | None = getattr(error, "ctx", None)
     path = context.command_path if context else "bgpledger"
-    sys.stderr.write(told(UsageError(f"{cause[:1].lower()}{cause[1:]}", f"see {path} --help")))
+    sys.stderr.write(error_text(UsageError(f"{cause[:1].lower()}{cause[1:]}", f"see {path} --help")))
     sys.exit(error.exit_code)

@@ -72,16 +72,16 @@ async def _archive(settings: Settings, spool: str | None) -> None:
 
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, stop)
-            beside = [asyncio.create_task(projector.run(), name="tables")]
+            side_tasks = [asyncio.create_task(projector.run(), name="tables")]
             # there is one database, however many processes write to it
             if (first := announcers.get(every[0])) is not None:
                 upkeep = Upkeep(store, settings.retention.model_dump(), first.build)
-                beside.append(asyncio.create_task(upkeep.run(), name="upkeep"))
+                side_tasks.append(asyncio.create_task(upkeep.run(), name="upkeep"))
             with one_error():
                 async with asyncio.TaskGroup() as running:
                     for archiver in archivers:
                         running.create_task(archiver.run())
-            await end(*beside)
+            await end(*side_tasks)
             for announcer in announcers.values():
                 announcer.withdraw()
 

@@ -16,7 +16,7 @@ from collector import local_server
 from collector.errors import CollectorError
 from schemas.json_object import JsonObject
 
-ASKED_ELSEWHERE = frozenset(("history", "rib", "lookup", "diff", "search", "top", "peers"))
+ANSWERED_BY_SERVER = frozenset(("history", "rib", "lookup", "diff", "search", "top", "peers"))
 """Commands that end by themselves, and only query the archive."""
 _PATIENCE = 3.0
 """Seconds within which a server must accept a command."""
@@ -67,7 +67,7 @@ def _data_dir(words: Sequence[str], environ: Mapping[str, str]) -> str | None:
             given = word.partition("=")[2]
         else:
             command = command or word
-    if command not in ASKED_ELSEWHERE:
+    if command not in ANSWERED_BY_SERVER:
         return None
     return os.path.abspath(given or local_server.default_data_dir(environ))
 

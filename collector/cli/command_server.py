@@ -12,8 +12,8 @@ from typing import Any, TextIO
 import typer
 
 from bgpledger import Archive, BgpledgerError
-from collector.cli import make_app, told
-from collector.cli.command_client import ASKED_ELSEWHERE
+from collector.cli import error_text, make_app
+from collector.cli.command_client import ANSWERED_BY_SERVER
 from collector.cli.query_command import QueryCommand
 
 
@@ -39,7 +39,7 @@ class ReadCommand:
         try:
             await self._command.answer(archive, out, err, between)
         except BgpledgerError as error:
-            err.write(told(error))
+            err.write(error_text(error))
             return error.exit_status
         return 0
 
@@ -53,7 +53,7 @@ def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> 
         data_dir: the server's own data directory.
         err: gets notes about what looks odd.
     """
-    name = next((word for word in words if word in ASKED_ELSEWHERE), None)
+    name = next((word for word in words if word in ANSWERED_BY_SERVER), None)
     if name is None:
         return None
     try:
@@ -71,7 +71,7 @@ def read(words: Sequence[str], directory: Path, data_dir: Path, err: TextIO) -> 
 
 def prepare() -> None:
     """Import what all commands need, so that the first one does not wait for it."""
-    for name in ASKED_ELSEWHERE:
+    for name in ANSWERED_BY_SERVER:
         _commands(name)
 
 

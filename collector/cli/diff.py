@@ -37,12 +37,12 @@ def command(
     question = DiffQuestion(earlier, later, prefix, filters, limit=limit)
     return QueryCommand(
         *(where, question, RouteChange, form),
-        none=lambda: f"no route {_asked_for(question.prefix, filters)}changed between these times",
+        none=lambda: f"no route {_conditions(question.prefix, filters)}changed between these times",
         counts="entries read",
     )
 
 
-def _asked_for(prefix: str | None, filters: Filter) -> str:
+def _conditions(prefix: str | None, filters: Filter) -> str:
     from collector.query.filters import Filter
 
     words = f"to {prefix} " if prefix else ""

@@ -102,7 +102,7 @@ async def _messages(
     if form == "parquet":
         from collector.export.parquet import ParquetWriter
 
-        async with open_messages(beside=False) as messages:
+        async with open_messages(with_others=False) as messages:
             return _something(await ParquetWriter(Path(output), by_day=_is_folder(output)).write(messages))
 
     from collector.export.files import writing

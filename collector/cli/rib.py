@@ -40,7 +40,7 @@ def rib_command(
     from bgpledger.questions.routes import RibBatchesQuestion
 
     match = prefix_match(more_specific, less_specific) or "exact"
-    return _asked(where, RibBatchesQuestion(prefix, filters, match=match, at=at, limit=limit), form)
+    return _rib_command(where, RibBatchesQuestion(prefix, filters, match=match, at=at, limit=limit), form)
 
 
 @query_command
@@ -59,10 +59,10 @@ def lookup_command(
     """
     from bgpledger.questions.routes import RibBatchesQuestion
 
-    return _asked(where, RibBatchesQuestion(address, filters, match="longest", at=at, limit=limit), form)
+    return _rib_command(where, RibBatchesQuestion(address, filters, match="longest", at=at, limit=limit), form)
 
 
-def _asked(where: Where, question: RibBatchesQuestion, form: EntryFormat) -> QueryCommand:
+def _rib_command(where: Where, question: RibBatchesQuestion, form: EntryFormat) -> QueryCommand:
     from collector.cli.query_command import QueryCommand
     from schemas.query import Route
 
@@ -89,10 +89,10 @@ def _why_none(question: RibBatchesQuestion, hidden: Sequence[str]) -> str:
             f"whether a route to {question.prefix} {stands} is not known: lines of {', '.join(hidden)} were lost"
             f" (bgpledger history {question.prefix} shows when)"
         )
-    return f"no route {_asked_for(question)}{stands}"
+    return f"no route {_conditions(question)}{stands}"
 
 
-def _asked_for(question: RibBatchesQuestion) -> str:
+def _conditions(question: RibBatchesQuestion) -> str:
     from collector.query.filters import Filter
 
     within = "within" if question.match == "more_specific" else "to"

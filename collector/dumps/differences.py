@@ -64,7 +64,7 @@ async def compare(before: PeerRib, table: DumpedTable, since: int) -> Difference
             two = next(dumped, None)
         else:
             if one[2].facts != two[2].facts and two[2].since < since and _is_sure(before, one):
-                found.others += _said(one[2].facts) != _said(two[2].facts)
+                found.others += _compared(one[2].facts) != _compared(two[2].facts)
             one, two = await anext(old, None), next(dumped, None)
     return found
 
@@ -75,17 +75,17 @@ def _is_sure(before: PeerRib, change: Change) -> bool:
 
 async def _routes(peer_rib: PeerRib) -> AsyncIterator[Change]:
     async for items in peer_rib.table():
-        for key, held in items:
-            yield order(key), key, held
+        for key, entry in items:
+            yield order(key), key, entry
 
 
 def _dumped(table: DumpedTable) -> Iterator[tuple[bytes, RouteKey, RouteEntry]]:
     for page in table.pages():
-        for key, held in unpack(page.packed):
-            yield order(key), key, held
+        for key, entry in unpack(page.packed):
+            yield order(key), key, entry
 
 
 @lru_cache(maxsize=4096)
-def _said(facts: bytes) -> tuple[str, ...]:
+def _compared(facts: bytes) -> tuple[str, ...]:
     fields = bson.decode(facts)
     return tuple(str(fields.get(name)) for name in _COMPARED)

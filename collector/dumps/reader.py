@@ -266,9 +266,9 @@ class DumpReader:
                     continue
             key = plain if path_id is None else plain._replace(path_id=path_id)
             since = 1000 * (originated if 0 < originated <= now else now)
-            held = peer.table.held
-            held.append((key, _new(RouteEntry, (since, facts))))
-            if len(held) >= pages.ROUTES:
+            buffered = peer.table.buffered
+            buffered.append((key, _new(RouteEntry, (since, facts))))
+            if len(buffered) >= pages.ROUTES:
                 peer.table.pack(in_order=self._in_order)
         return reason
 
@@ -289,8 +289,8 @@ class DumpReader:
         self._in_order &= at > self._places.get(number, b"")
         self._places[number] = at
         since = 1000 * (originated if 0 < originated <= self._since else self._since)
-        peer.table.held.append((key, _new(RouteEntry, (since, facts))))
-        if len(peer.table.held) >= pages.ROUTES:
+        peer.table.buffered.append((key, _new(RouteEntry, (since, facts))))
+        if len(peer.table.buffered) >= pages.ROUTES:
             peer.table.pack(in_order=self._in_order)
         return ""
 

@@ -31,7 +31,7 @@ _PLAIN = Abilities(as4=True, families=FAMILIES)
 _WITH_IDS = Abilities(as4=True, families=FAMILIES, add_path=FAMILIES)
 
 
-def was_heard(change: SessionChange) -> bool:
+def was_received(change: SessionChange) -> bool:
     """Whether a change is more than the first message of a session, or the end of imported files."""
     session = change.session
     return session.get("reason") != MRT.silence if change.ended else session["began"] == "up"

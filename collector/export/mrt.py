@@ -7,7 +7,7 @@ from typing import IO, Final, cast
 
 from collector.bgp.mrt_messages import MrtPeer
 from collector.bgp.mrt_records import message_record, state_record
-from collector.export.message_bytes import OURS, MessageEncoder, was_heard
+from collector.export.message_bytes import OURS, MessageEncoder, was_received
 from collector.export.summary import ExportSummary
 from collector.query.messages import SessionChange, StoredMessage
 from schemas.stored import MessageDocument
@@ -50,7 +50,7 @@ def _between(document: MessageDocument) -> tuple[int, int] | None:
 
 def _states(change: SessionChange) -> Iterator[bytes]:
     session = change.session
-    if not was_heard(change):
+    if not was_received(change):
         return
     peer = MrtPeer(session["peer"]["address"], session["peer"]["asn"])
     there = session.get("local")

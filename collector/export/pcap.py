@@ -14,7 +14,7 @@ from typing import IO, Final, cast
 
 from collector.bgp.encode import encode_message
 from collector.bgp.mrt_messages import MrtPeer
-from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, was_heard
+from collector.export.message_bytes import OURS, MessageEncoder, WireMessage, was_received
 from collector.export.summary import ExportSummary
 from collector.export.tcp import TcpConnection
 from collector.query.messages import SessionChange, StoredMessage
@@ -75,7 +75,7 @@ class CaptureWriter:
         return self._written
 
     def _end(self, change: SessionChange) -> Iterator[bytes]:
-        is_over = change.ended and was_heard(change)
+        is_over = change.ended and was_received(change)
         flow = self._flows.pop(name_of(change.session["peer"]), None) if is_over else None
         if flow:
             yield from flow.connection.close()

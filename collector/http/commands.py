@@ -107,12 +107,12 @@ class _Answer(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         self._commands.going += 1
         working = asyncio.create_task(self._work(send))
-        beside = [asyncio.create_task(self._send_on_and_on(send)), asyncio.create_task(gone(receive))]
+        side_tasks = [asyncio.create_task(self._send_on_and_on(send)), asyncio.create_task(gone(receive))]
         try:
-            await asyncio.wait((working, *beside), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((working, *side_tasks), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._commands.going -= 1
-            await end(working, *beside)
+            await end(working, *side_tasks)
         if working.done() and not working.cancelled():
             working.result()
 

@@ -70,7 +70,7 @@ def _for_commands(settings: Settings, read: Read | None) -> Iterator[ForCommands
     server = local_server.Server(host, port, secrets.token_urlsafe(32), version)
     with ExitStack() as stack:
         try:
-            stack.enter_context(local_server.told_of(str(settings.data_dir), server))
+            stack.enter_context(local_server.published(str(settings.data_dir), server))
         except OSError as error:
             log.warning(
                 "commands will answer queries themselves, because their file cannot be written: %s", error.strerror

@@ -104,17 +104,17 @@ class Layout(NamedTuple):
     def header(self, titles: Sequence[str], rights: Sequence[bool]) -> Iterator[str]:
         """The titles of the columns that are side by side, if any."""
         count = len(self.widths)
-        return self._beside(titles[:count], rights[:count]) if count else iter(())
+        return self._one_line(titles[:count], rights[:count]) if count else iter(())
 
     def lines(self, titles: Sequence[str], cells: Sequence[str], rights: Sequence[bool]) -> Iterator[str]:
         """One row."""
         count = len(self.widths)
         if count:
-            yield from self._beside(cells[:count], rights[:count])
+            yield from self._one_line(cells[:count], rights[:count])
         named = [f"{title} {cell}" for title, cell in zip(titles[count:], cells[count:], strict=True) if cell]
         yield from _filled(named, self.width or 0, _INDENT if count else "")
 
-    def _beside(self, cells: Sequence[str], rights: Sequence[bool]) -> Iterator[str]:
+    def _one_line(self, cells: Sequence[str], rights: Sequence[bool]) -> Iterator[str]:
         if self.width is None:
             folded = [[cell] for cell in cells]
         else:
@@ -176,9 +176,9 @@ def _filled(named: Sequence[str], width: int, indent: str) -> Iterator[str]:
     """Named values, as many in a line as fit."""
     line = indent
     for one in named:
-        beside = f"{line}{_GAP}{one}" if line != indent else f"{line}{one}"
-        if text_width(beside) <= width:
-            line = beside
+        longer = f"{line}{_GAP}{one}" if line != indent else f"{line}{one}"
+        if text_width(longer) <= width:
+            line = longer
             continue
         if line != indent:
             yield line

@@ -82,7 +82,7 @@ async def _routes_stored(
     return routes
 
 
-def _routes_said(event: str) -> dict[str, object]:
+def _count_of_routes(event: str) -> dict[str, object]:
     """The number of routes that an UPDATE announces, or withdraws, including those that are not prefixes."""
     size = {"$add": [{"$size": {"$ifNull": [f"$$group.{name}", []]}} for name in ("nlri", "objects")]}
     return {"$sum": {"$map": {"input": {"$ifNull": [f"${event}", []]}, "as": "group", "in": size}}}
@@ -90,8 +90,8 @@ def _routes_said(event: str) -> dict[str, object]:
 
 _EXPRESSIONS = {
     "updates": 1,
-    "announcements": _routes_said("announce"),
-    "withdrawals": _routes_said("withdraw"),
+    "announcements": _count_of_routes("announce"),
+    "withdrawals": _count_of_routes("withdraw"),
     "bytes": {"$bsonSize": "$$ROOT"},
 }
 

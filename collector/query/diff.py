@@ -12,7 +12,7 @@ from collector.query.peer_ribs import PeerRib
 from collector.query.rib import RibQuery, matching, of_its_peers, peer_ribs_of
 from collector.query.sessions_at import place_of
 from collector.rib.routes import WITHDRAWN, RouteEntry, RouteKey, order
-from collector.rib.stored_routes import Beside
+from collector.rib.stored_routes import StatePair
 from collector.store.mongo import Store
 from schemas.query import Route, RouteChange
 from schemas.stored import PeerDocument, name_of
@@ -63,7 +63,7 @@ async def diff(
                 yield change
 
 
-async def _pairs(before: PeerRib | None, after: PeerRib | None, question: RibQuery) -> AsyncIterator[Beside]:
+async def _pairs(before: PeerRib | None, after: PeerRib | None, question: RibQuery) -> AsyncIterator[StatePair]:
     """The routes of one peer that may have changed, in order."""
     shared = await before.shares_with(after) if before and after and question.is_of_tables else None
     if before and after and shared:
@@ -88,7 +88,7 @@ async def _routes(peer_rib: PeerRib | None, question: RibQuery) -> AsyncIterator
 
 async def _side_by_side(
     before: AsyncIterator[tuple[bytes, RouteKey, RouteEntry]], after: AsyncIterator[tuple[bytes, RouteKey, RouteEntry]]
-) -> AsyncIterator[Beside]:
+) -> AsyncIterator[StatePair]:
     """Two sorted tables merged into one."""
     old, new = await anext(before, None), await anext(after, None)
     while old or new:
@@ -113,10 +113,10 @@ class _Hidden(NamedTuple):
 def _compare(
     key: RouteKey, before: tuple[PeerRib | None, RouteEntry], after: tuple[PeerRib | None, RouteEntry]
 ) -> RouteChange | _Hidden | None:
-    (rib_before, held_before), (rib_after, held_after) = before, after
-    if held_before.facts == held_after.facts and _peer(rib_before) == _peer(rib_after):
+    (rib_before, entry_before), (rib_after, entry_after) = before, after
+    if entry_before.facts == entry_after.facts and _peer(rib_before) == _peer(rib_after):
         return None
-    old, new = _route(rib_before, key, held_before), _route(rib_after, key, held_after)
+    old, new = _route(rib_before, key, entry_before), _route(rib_after, key, entry_after)
     either = new or old
     assert either is not None  # noqa: S101  # they are not the same, so one is there
     shared = {"peer": either.peer, "prefix": either.prefix, "object": either.object, "before": old, "after": new}

@@ -112,7 +112,7 @@ async def follow(store: Store, filters: Filter, pulse: Callable[[], None] | None
             yield line
 
 
-async def told_since(store: Store, start: datetime) -> AsyncIterator[FollowedLine]:
+async def notes_since(store: Store, start: datetime) -> AsyncIterator[FollowedLine]:
     """What has been stored from a time until now."""
     async for look in looks(store, Filter(start=start)):
         async for line in look:

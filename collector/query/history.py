@@ -107,8 +107,8 @@ def _end(session: SessionDocument, last: LastRoutesOfPrefix) -> Iterator[History
 def _go_on_from(row: TableRow, last: LastRoutesOfPrefix) -> Iterator[HistoryEntry]:
     """Replace the session's known routes to the prefix by those in a RIB dump."""
     last.end(lambda route: bool(route[0] == row.table.session))
-    for key, held in row.routes:
-        entry = table_entry(row.table, key, held)
+    for key, stored in row.routes:
+        entry = table_entry(row.table, key, stored)
         last.announce((row.table.session, key), entry)
         yield entry
 

@@ -186,8 +186,8 @@ class _Backwards:
                     self._close(route[0], withdrawn_too=False)
 
     def _begin_with(self, row: TableRow) -> None:
-        for key, held in reversed(row.routes):
-            self._announce((row.table.session, key), table_entry(row.table, key, held))
+        for key, entry in reversed(row.routes):
+            self._announce((row.table.session, key), table_entry(row.table, key, entry))
         self._close(row.table.session)
 
     def _end(self, session: SessionDocument) -> None:

@@ -46,7 +46,7 @@ async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_our
         if peers is None
         else (_in_windows(PrefixReader(store, prefix), filters, peers),)
     )
-    others = _beside(store, prefix, filters)
+    others = _other_rows(store, prefix, filters)
     if with_ours:
         from collector.query.own_events import own_rows
 
@@ -58,7 +58,7 @@ async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_our
 
 async def few_peers(store: Store, prefix: str, filters: Filter) -> Collection[str] | None:
     """The addresses of the peers that may have UPDATEs for the prefix; None if too many to be queried often."""
-    peers = _named_addresses(filters) or await _heard_addresses(store, prefix, filters)
+    peers = _named_addresses(filters) or await _addresses_with_updates(store, prefix, filters)
     return None if len(peers) > _MANY_PEERS and not (await store.traits()).narrows_lists else peers
 
 
@@ -67,7 +67,7 @@ async def rows_within(
 ) -> list[Row]:
     """The rows of a window, of which the UPDATEs have been read."""
     own = [row for row in ours if within.is_in_time(row.ts)]
-    merged = merge(_each(own), _each(updates), *_beside(reader.store, reader.prefix, within))
+    merged = merge(_each(own), _each(updates), *_other_rows(reader.store, reader.prefix, within))
     async with aclosing(merged) as rows:
         return [row async for row in rows]
 
@@ -108,7 +108,7 @@ async def _of_peer(store: Store, event: RouteEvent, query: Query) -> AsyncGenera
             yield UpdateRow(document["ts"], document["_id"].binary, document, event)
 
 
-def _beside(store: Store, prefix: str, filters: Filter) -> tuple[AsyncGenerator[Row, None], ...]:
+def _other_rows(store: Store, prefix: str, filters: Filter) -> tuple[AsyncGenerator[Row, None], ...]:
     """What is not an UPDATE: ends of sessions, gaps, tables."""
     return _end_rows(store, filters), streams.gap_rows(store, filters), streams.table_rows(store, prefix, filters)
 
@@ -141,7 +141,7 @@ def _named_addresses(filters: Filter) -> list[str]:
     return list({str(ipaddress.ip_address(one)) for one in filters.peers.values})
 
 
-async def _heard_addresses(store: Store, prefix: str, filters: Filter) -> Collection[str]:
+async def _addresses_with_updates(store: Store, prefix: str, filters: Filter) -> Collection[str]:
     """The addresses of the wanted peers that had sessions, and of others with UPDATEs for the prefix.
 
     If peers are many, and sessions may be gone: only of those that have UPDATEs for the prefix.

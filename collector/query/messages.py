@@ -41,7 +41,7 @@ class SessionChange(NamedTuple):
 
 
 async def messages(
-    store: Store, filters: Filter, *, beside: bool = True, on_read: Callable[[], None] = lambda: None
+    store: Store, filters: Filter, *, with_others: bool = True, on_read: Callable[[], None] = lambda: None
 ) -> AsyncGenerator[StoredMessage | SessionChange, None]:
     """All that matches the filters: UPDATEs, sessions, and other messages unless routes or kinds are selected.
 
@@ -50,14 +50,14 @@ async def messages(
     Args:
         store: an open store.
         filters: what is wanted.
-        beside: include messages other than UPDATEs.
+        with_others: include messages other than UPDATEs.
         on_read: called for each UPDATE that has been read.
     """
     found = {session["_id"]: session for session in await streams.sessions(store, filters)}
     wanted, among = await streams_of(store, filters, list(found.values()))
     every = filters.elems is None and not filters.asks_for_routes
     expand = None if every else Expander(store, filters, complete=False, among=among, whole_from=filters.start)
-    others = [streams.message_rows(store, filters)] if every and beside else []
+    others = [streams.message_rows(store, filters)] if every and with_others else []
     peers = _PeerFilter(filters)
     async with aclosing(streams.merge(*wanted, *others)) as rows:
         async for row in rows:

@@ -25,7 +25,7 @@ from collector.rib.fold import Fold
 from collector.rib.pages import families, pack
 from collector.rib.routes import WITHDRAWN, Items, Range, RouteEntry, RouteKey, milliseconds, moment
 from collector.rib.snapshots import StoredTable
-from collector.rib.stored_routes import Beside
+from collector.rib.stored_routes import StatePair
 from collector.store.mongo import Store
 from collector.store.updates import updates_of_session
 from schemas.query import Route, RouteState
@@ -98,7 +98,7 @@ class PeerRib:
         mine, its = await self._stored(), await later._stored()
         return Shared(mine, its) if _whole(mine) == _whole(its) else None
 
-    async def until(self, later: PeerRib, shared: Shared, span: Range | None = None) -> AsyncIterator[list[Beside]]:
+    async def until(self, later: PeerRib, shared: Shared, span: Range | None = None) -> AsyncIterator[list[StatePair]]:
         """Routes that have changed since the shared table, in order, with their states at both times.
 
         Args:
@@ -108,7 +108,7 @@ class PeerRib:
         """
         fold, further = await self._fold(shared.mine, span), await later._fold(shared.its, span)
         # Everything said up to the first time is also part of the second.
-        async for routes in stored_routes.beside(self.store, _whole(shared.mine), fold, further):
+        async for routes in stored_routes.before_and_after(self.store, _whole(shared.mine), fold, further):
             self.on_read(len(routes))
             yield [(key, self._standing(key, old), later._standing(key, new)) for key, old, new in routes]
 

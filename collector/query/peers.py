@@ -126,7 +126,7 @@ async def _down(store: Store, name: str, peer: KnownPeer | None, last: SessionDo
         failed = None  # it describes that very end
     if failed and peer and peer.password and failed[0] == _NOTHING_ARRIVED:
         failed = f"{failed[0]}{_HINT}", failed[1]
-    reason, at = ended or failed or (_not_heard_of(peer) if peer else None, None)
+    reason, at = ended or failed or (_why_never_up(peer) if peer else None, None)
     attempt, attempt_at = failed if ended and failed else (None, None)
     expected = peer.asn if peer else None
     return PeerStatus(
@@ -147,7 +147,7 @@ async def _down(store: Store, name: str, peer: KnownPeer | None, last: SessionDo
     )
 
 
-def _not_heard_of(peer: KnownPeer) -> str:
+def _why_never_up(peer: KnownPeer) -> str:
     return f"{'it has not connected yet' if peer.passive else 'no connection yet'}{_HINT if peer.password else ''}"
 
 

@@ -109,8 +109,8 @@ class RoutesBefore:
         table, self._table = self._table, None
         if table is None:
             return False
-        for key, held in reversed(await routes_to(self._reader.store, table, (self._reader.prefix,))):
-            self._announced.setdefault((table.session, key), table_entry(table, key, held))
+        for key, entry in reversed(await routes_to(self._reader.store, table, (self._reader.prefix,))):
+            self._announced.setdefault((table.session, key), table_entry(table, key, entry))
         self._decided = True
         return True
 

@@ -70,13 +70,13 @@ async def timeline(
     start, end = await _range(store, filters)
     until = min(until or end, end)
     found = await streams.sessions(store, replace(filters, start=start, end=end))
-    reader, last_heard_of = PrefixReader(store, prefix), _last_heard_of(found)
+    reader, last_seen_times = PrefixReader(store, prefix), _last_seen_times(found)
     at, width = until, FIRST_WINDOW
     rows: list[list[UpdateRow]] = []
     read = 0
     while at > start and (not rows or clock() < (over if read > _FEW else last_call if read else latest)):
         begin = max(start, at - width)
-        some = await reader.read(begin, at, [one for one, heard in last_heard_of.items() if heard >= begin])
+        some = await reader.read(begin, at, [one for one, seen in last_seen_times.items() if seen >= begin])
         if some is None:
             width /= NARROWER
             continue
@@ -111,8 +111,8 @@ async def _range(store: Store, filters: Filter) -> tuple[datetime, datetime]:
     return start, max(filters.end or upto, start + _TICK)
 
 
-def _last_heard_of(sessions: Iterable[SessionDocument]) -> Mapping[str, datetime]:
-    """When each peer was last heard, by address."""
+def _last_seen_times(sessions: Iterable[SessionDocument]) -> Mapping[str, datetime]:
+    """When each peer was last seen, by address."""
     last: dict[str, datetime] = {}
     for one in sessions:
         address, seen = one["peer"]["address"], one["last_seen"]

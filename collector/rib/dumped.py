@@ -19,7 +19,7 @@ class DumpedTable:
     """
 
     def __init__(self, file: PageFile) -> None:
-        self.held: Items = []
+        self.buffered: Items = []
         """The routes since the last `pack`. Whoever appends to it calls `pack` when it has `pages.ROUTES`."""
         self.twice = 0
         """The number of duplicate routes, of which the last one counts. Complete when `pages` has given all pages."""
@@ -40,19 +40,19 @@ class DumpedTable:
         Args:
             in_order: whether all routes so far arrived in order, without duplicates.
         """
-        if not self.held:
+        if not self.buffered:
             return
         self._in_order &= in_order
         routes = pages.ROUTES if in_order else RUN_ROUTES
         if not in_order:
             # Of duplicate routes the last one comes first, as in runs.
-            self.held = self.held[::-1]
-            self.held.sort(key=lambda item: order(item[0]))
-        made = [page_of(self.held[at : at + routes]) for at in range(0, len(self.held), routes)]
-        placed = self._runs.append([page.packed for page in made], len(self.held))
+            self.buffered = self.buffered[::-1]
+            self.buffered.sort(key=lambda item: order(item[0]))
+        made = [page_of(self.buffered[at : at + routes]) for at in range(0, len(self.buffered), routes)]
+        placed = self._runs.append([page.packed for page in made], len(self.buffered))
         if self._in_order:
             self._pages += [(at, page._replace(packed=b"")) for at, page in zip(placed, made, strict=True)]
-        self.held = []
+        self.buffered = []
 
     def pages(self) -> Iterator[PackedPage]:
         """All of its routes in order, without duplicates; `pack` must have been called."""
@@ -61,8 +61,8 @@ class DumpedTable:
                 yield page._replace(packed=self._file.read(at))
             return
         items: Items = []
-        for _, key, held in self.changes():
-            items.append((key, held))
+        for _, key, entry in self.changes():
+            items.append((key, entry))
             if len(items) == pages.ROUTES:
                 yield page_of(items)
                 items = []

@@ -66,9 +66,9 @@ class Fold:
             own = {name: value for name, value in group.items() if name not in _OF_KEY}
             facts = {**attributes, **own}
             since = milliseconds(update["ts"])
-            held = RouteEntry(since, bson.encode(facts))
+            entry = RouteEntry(since, bson.encode(facts))
             for key in self._keys(group):
-                self._changes[key] = held
+                self._changes[key] = entry
             for route in self._objects(group):
                 self._changes[key_of(group, route)] = RouteEntry(since, bson.encode({**facts, "object": route}))
         if len(self._changes) >= MOST_CHANGES:
@@ -93,13 +93,13 @@ class Fold:
             last = change[0]
 
     def _pack(self) -> None:
-        items = [(key, held) for _, key, held in self._sorted()]
+        items = [(key, entry) for _, key, entry in self._sorted()]
         packed = [pack(items[at : at + RUN_ROUTES]) for at in range(0, len(items), RUN_ROUTES)]
         self._runs.append(packed, len(items))
         self._changes.clear()
 
     def _sorted(self) -> list[Change]:
-        return sorted((order(key), key, held) for key, held in self._changes.items())
+        return sorted((order(key), key, entry) for key, entry in self._changes.items())
 
     def _keys(self, group: GroupDocument) -> Iterator[RouteKey]:
         family, rd, path_id = group["family"], group.get("rd"), group.get("path_id")
@@ -110,8 +110,8 @@ class Fold:
                     yield key
 
     def _objects(self, group: GroupDocument) -> Sequence[Nlri]:
-        none_asked_for = self._only is not None or (self._span and self._span.last < BEHIND_PREFIXES)
-        return () if none_asked_for else group.get("objects", ())
+        no_objects = self._only is not None or (self._span and self._span.last < BEHIND_PREFIXES)
+        return () if no_objects else group.get("objects", ())
 
 
 def _place(change: Change) -> bytes:

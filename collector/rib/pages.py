@@ -60,10 +60,10 @@ def pack(items: Items) -> bytes:
     facts: dict[bytes, int] = {}
     page = {
         "nlri": "\n".join(key.nlri for key, _ in items),
-        "since": _bytes("q", [held.since for _, held in items]),
+        "since": _bytes("q", [entry.since for _, entry in items]),
         "kind": _bytes("I", [kinds.setdefault(key[:2], len(kinds)) for key, _ in items]),
         "path_id": _bytes("q", [_NO_PATH_ID if key.path_id is None else key.path_id for key, _ in items]),
-        "fact": _bytes("I", [facts.setdefault(held.facts, len(facts)) for _, held in items]),
+        "fact": _bytes("I", [facts.setdefault(entry.facts, len(facts)) for _, entry in items]),
     }
     page |= {"kinds": [list(kind) for kind in kinds], "facts": list(facts)}
     return zstandard.ZstdCompressor(_LEVEL).compress(bson.encode(page))

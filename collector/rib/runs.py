@@ -91,5 +91,5 @@ class Runs:
     def _read(self, run: list[PlacedPage]) -> Iterator[Change]:
         for page in run:
             assert self._file is not None  # noqa: S101  # a run is in it
-            for key, held in unpack(self._file.read(page)):
-                yield order(key), key, held
+            for key, entry in unpack(self._file.read(page)):
+                yield order(key), key, entry

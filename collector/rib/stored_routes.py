@@ -30,7 +30,7 @@ from collector.tasks import end
 from schemas.scalars import spoken
 from schemas.snapshots import Snapshot, SnapshotPart
 
-Beside = tuple[RouteKey, RouteEntry, RouteEntry]
+StatePair = tuple[RouteKey, RouteEntry, RouteEntry]
 """A route, its earlier state, and its later state; `WITHDRAWN` where there is none."""
 
 _READ_AHEAD = 3
@@ -125,11 +125,11 @@ async def _read_ahead(store: Store, whole: Snapshot, span: Range | None) -> Asyn
 
 def _merge(items: Items, changes: Sequence[Change]) -> Items:
     """Routes with changes applied. Nearly all changed routes exist already, so their place is known."""
-    changed = {key: held for _, key, held in changes}
+    changed = {key: entry for _, key, entry in changes}
     names = {key.nlri for key in changed}  # looking up a text takes half the time of a key
     merged = [item if item[0].nlri not in names else (item[0], changed.pop(*item)) for item in items]
     merged = [item for item in merged if item[1] is not WITHDRAWN]
-    new = [(key, held) for key, held in changed.items() if held is not WITHDRAWN]
+    new = [(key, entry) for key, entry in changed.items() if entry is not WITHDRAWN]
     if len(new) * _LOOKS < len(merged):
         for item in new:
             insort(merged, item, key=_order_of)
@@ -145,7 +145,7 @@ def _order_of(item: tuple[RouteKey, RouteEntry]) -> bytes:
 async def count(store: Store, whole: Snapshot | None, fold: Fold) -> Counter[str]:
     """The number of routes of `changed`, by family. If the table's own count is stored, only changes are read."""
     total = await _counted(store, whole) if whole else Counter[str]()
-    async for changes in beside(store, whole, None, fold):
+    async for changes in before_and_after(store, whole, None, fold):
         total.subtract(key.family for key, stood, _ in changes if stood is not WITHDRAWN)
         total.update(key.family for key, _, stands in changes if stands is not WITHDRAWN)
     return +total
@@ -160,7 +160,9 @@ async def _counted(store: Store, whole: Snapshot) -> Counter[str]:
     return total
 
 
-async def beside(store: Store, whole: Snapshot | None, fold: Fold | None, later: Fold) -> AsyncIterator[list[Beside]]:
+async def before_and_after(
+    store: Store, whole: Snapshot | None, fold: Fold | None, later: Fold
+) -> AsyncIterator[list[StatePair]]:
     """Each change of a later fold, in order, with the route's state before it.
 
     Raises:
@@ -170,13 +172,13 @@ async def beside(store: Store, whole: Snapshot | None, fold: Fold | None, later:
     for snapshot, part in ((whole, part) for part in whole.parts) if whole else ():
         if of_part := await changes.all_upto(part.last):
             items = await _read(store, snapshot, part, {key.nlri for _, key, _ in of_part})
-            yield await asyncio.to_thread(_beside, items, before.upto(part.last), of_part)
+            yield await asyncio.to_thread(_before_and_after, items, before.upto(part.last), of_part)
     while of_part := await changes.some(pages.ROUTES):
-        yield await asyncio.to_thread(_beside, [], before.upto(of_part[-1][0]), of_part)
+        yield await asyncio.to_thread(_before_and_after, [], before.upto(of_part[-1][0]), of_part)
 
 
-def _beside(items: Items, before: Iterable[Change], changes: Sequence[Change]) -> list[Beside]:
+def _before_and_after(items: Items, before: Iterable[Change], changes: Sequence[Change]) -> list[StatePair]:
     changed = {key for _, key, _ in changes}
-    stood = {key: held for key, held in items if key in changed}
-    stood.update((key, held) for _, key, held in before if key in changed)
-    return [(key, stood.get(key, WITHDRAWN), held) for _, key, held in changes]
+    stood = {key: entry for key, entry in items if key in changed}
+    stood.update((key, entry) for _, key, entry in before if key in changed)
+    return [(key, stood.get(key, WITHDRAWN), entry) for _, key, entry in changes]

@@ -167,4 +167,4 @@ async def _pages(tables: AsyncIterator[Items]) -> AsyncIterator[Items]:
 async def _changes(fold: Fold) -> AsyncIterator[Items]:
     changes = await look_ahead(fold)
     while some := await changes.some(pages.ROUTES):
-        yield [(key, held) for _, key, held in some]
+        yield [(key, entry) for _, key, entry in some]

@@ -36,7 +36,7 @@ class SecondHandSource:
         """The NOTIFICATION in this message."""
         if not isinstance(message, Notification):
             return None
-        return said_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
+        return notification_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
 
     def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         """Why a session ended: its NOTIFICATION as text, or `unexplained`."""
@@ -58,7 +58,7 @@ class SecondHandSource:
         return RoutersHere()
 
 
-def said_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification:
+def notification_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification:
     """The NOTIFICATION in the body of a message, without its header."""
     return SessionNotification(direction=direction, code=body[0], subcode=body[1], data=body[2 : 2 + _MOST_DATA].hex())
 

@@ -201,10 +201,10 @@ def test_a_server_that_was_killed_or_is_of_another_version_is_not_asked(tmp_path
     here = str(tmp_path)
     server = local_server.Server("127.0.0.1", 1, "x", local_server.installed_version() or "")
     assert local_server.find_server(here) is None
-    with local_server.told_of(here, server):
+    with local_server.published(here, server):
         assert local_server.find_server(here) == server
     assert local_server.find_server(here) is None
-    with local_server.told_of(here, server._replace(version="0.0.1")):
+    with local_server.published(here, server._replace(version="0.0.1")):
         assert local_server.find_server(here) is None
     (tmp_path / "http.json").write_text(json.dumps(server._asdict()))  # as after SIGKILL
     assert local_server.find_server(here) is None
@@ -292,7 +292,7 @@ def test_an_answer_that_breaks_off_says_so(tmp_path: Path) -> None:
         )
         environment = {"PATH": os.environ["PATH"], "BGPLEDGER_DATA_DIR": str(tmp_path)}
         with (
-            local_server.told_of(str(tmp_path), server),
+            local_server.published(str(tmp_path), server),
             subprocess.Popen([*PATIENT, "peers"], stdout=PIPE, stderr=PIPE, text=True, env=environment) as asking,
         ):
             connection, _ = listener.accept()

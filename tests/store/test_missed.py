@@ -8,7 +8,7 @@ import pytest
 
 from bgpledger import Archive
 from bgpledger.cursors import LineMark
-from collector.query.follow import by_number, told_since
+from collector.query.follow import by_number, notes_since
 from collector.store.mongo import Store
 from tests.store.test_asking import PREFIX, T0, archive
 from tests.support import Router
@@ -24,7 +24,7 @@ async def test_a_collector_that_is_new_and_whose_clock_is_behind(store: Store, d
     await archive(data_dir, store, [*first.up(), first.announce(PREFIX)], "first", says_how_far=True)
     mark = LineMark()
     reached = by_number(await store.meta.reached())
-    async for line in told_since(store, T0):
+    async for line in notes_since(store, T0):
         mark.given_of(line._replace(looked=reached))
         mark.see(line, len(line.entries))
     second = Router("192.0.2.2", start=T0.timestamp() - 3600)

@@ -76,7 +76,7 @@ class _Listing(Answered, IntentFilters):
     pass
 
 
-class Told(BaseModel):
+class PlannedCommands(BaseModel):
     """What a peer would be sent."""
 
     nlri: str
@@ -92,7 +92,7 @@ class OrderTaken(BaseModel):
 
     ids: list[str] = Field(description="The ids of the intents, in the order of the announcements.")
     intent: Intent | None = Field(None, description="The intent, if there is only one.")
-    would: list[Told] | None = Field(None, description="With `dry_run`.")
+    would: list[PlannedCommands] | None = Field(None, description="With `dry_run`.")
 
 
 _REFUSALS: dict[int | str, JsonObject] = {
@@ -127,7 +127,9 @@ async def announce(
     """
     if body.dry_run:
         response.status_code = HTTPStatus.OK
-        return OrderTaken(ids=[], would=[Told.model_validate(one) for one in await orders.would(token, body)])
+        return OrderTaken(
+            ids=[], would=[PlannedCommands.model_validate(one) for one in await orders.would(token, body)]
+        )
     intents = await orders.announce(token, body, idempotency_key)
     ids = [one["id"] for one in intents]
     if len(ids) != 1:

@@ -156,7 +156,7 @@ def _body(fields: Mapping[str, str]) -> OrderBody:
         if fields.get(name, "").strip()
     }
     attributes |= _communities(fields.get("communities", ""), blackhole="blackhole" in fields)
-    said: dict[str, Any] = {
+    fields_of_order: dict[str, Any] = {
         "announcements": [{"prefix": one, **attributes} for one in _parts(fields.get("prefixes", ""))],
         "why": fields.get("why", ""),
         "peers": _parts(fields.get("peers", "")),
@@ -164,9 +164,9 @@ def _body(fields: Mapping[str, str]) -> OrderBody:
         "dry_run": fields.get("do") == "check",
     }
     if expires := fields.get("expires", "").strip():
-        said["expires"] = parse_ahead(expires, datetime.now(UTC))
+        fields_of_order["expires"] = parse_ahead(expires, datetime.now(UTC))
     try:
-        return OrderBody.model_validate(said)
+        return OrderBody.model_validate(fields_of_order)
     except ValidationError as error:
         raise unreadable(error) from None
 

@@ -13,7 +13,7 @@ from collector.http.query_context import QueryContext, QueryContextDep
 
 router = page_router()
 
-_SAID, _SESSIONS = 15, 8
+_ENTRIES, _SESSIONS = 15, 8
 _TICK = timedelta(milliseconds=1)
 _PATIENCE = 0.4
 """Seconds for finding the latest entries, and for counting UPDATEs."""
@@ -39,7 +39,7 @@ async def now(request: Request, context: QueryContextDep) -> HTMLResponse:
         if status.state == "running"
         else {},
         sessions=await _newest_first(context, "session", end, _SESSIONS),
-        said=await _newest_first(context, "announce,withdraw", end, _SAID),
+        newest=await _newest_first(context, "announce,withdraw", end, _ENTRIES),
         notes=context.notes,
     )
 

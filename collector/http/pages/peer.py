@@ -51,7 +51,7 @@ class CountedUpdates(NamedTuple):
     """The number of a peer's messages, in a time range or its end."""
 
     span: Filter
-    said: Sequence[ActivitySample]
+    activity: Sequence[ActivitySample]
     top: Sequence[TopEntry]
 
 
@@ -86,7 +86,7 @@ async def peer(
         upto=filters.end,
         whose=wanted.whose,
         counted=counted,
-        charts=_charts(counted.said) if counted else {},
+        charts=_charts(counted.activity) if counted else {},
         gaps=gaps,
         notes=context.notes,
     )
@@ -113,10 +113,10 @@ async def _count(context: QueryContext, span: Filter, seconds: float) -> Counted
     """
     over = monotonic() + seconds
     async with context.archive.activity(span, deadline=seconds) as samples:
-        said = [sample async for sample in samples]
+        activity = [sample async for sample in samples]
     left = over - monotonic()
     async with context.archive.top("prefixes", "announcements", span, limit=_TOP, deadline=left) as most:
-        return CountedUpdates(span, said, [entry async for entry in most])
+        return CountedUpdates(span, activity, [entry async for entry in most])
 
 
 async def _count_in_time(context: QueryContext, span: Filter) -> CountedUpdates | None:
@@ -141,19 +141,21 @@ async def _gaps(context: QueryContext, span: Filter) -> int:
         return sum([1 async for _ in gaps])
 
 
-def _charts(said: Sequence[ActivitySample]) -> dict[str, Markup]:
+def _charts(activity: Sequence[ActivitySample]) -> dict[str, Markup]:
     """A chart for each kind of count, by its caption."""
-    times = [sample.start for sample in said]
-    if not any(sample.updates for sample in said):
+    times = [sample.start for sample in activity]
+    if not any(sample.updates for sample in activity):
         return {}
     charts = {
         "routes": bars(
             times,
-            {"announced": [one.announcements for one in said], "withdrawn": [one.withdrawals for one in said]},
+            {"announced": [one.announcements for one in activity], "withdrawn": [one.withdrawals for one in activity]},
         ),
-        "UPDATEs": bars(times, {"UPDATEs": [one.updates for one in said]}),
-        "Bytes stored": bars(times, {"bytes": [one.bytes for one in said]}),
+        "UPDATEs": bars(times, {"UPDATEs": [one.updates for one in activity]}),
+        "Bytes stored": bars(times, {"bytes": [one.bytes for one in activity]}),
     }
-    if any(one.routes is not None for one in said):
-        charts["Routes that stood, where a table was stored"] = steps(times, {"routes": [one.routes for one in said]})
+    if any(one.routes is not None for one in activity):
+        charts["Routes that stood, where a table was stored"] = steps(
+            times, {"routes": [one.routes for one in activity]}
+        )
     return charts

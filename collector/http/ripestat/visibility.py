@@ -128,7 +128,7 @@ def _visibility(sources: Sources, routes: list[Route], at: datetime) -> Json:
 
 async def _of_prefix(call: Call, resource: Resource, routes: list[Route], at: datetime) -> Json:
     origins = sorted({(path_of(one, call) or [one.peer.asn])[-1] for one in routes})
-    beside: dict[str, list[Json]] = {}
+    related: dict[str, list[Json]] = {}
     for match in ("less_specific", "more_specific"):
         found: dict[tuple[str, int], None] = {}
         for prefix in (*resource.prefixes, *resource.addresses):
@@ -136,8 +136,8 @@ async def _of_prefix(call: Call, resource: Resource, routes: list[Route], at: da
             for one in await call.all_of(answers):
                 if one.prefix and one.prefix != prefix and one.state != "unknown":
                     found[one.prefix, (path_of(one, call) or [one.peer.asn])[-1]] = None
-        beside[f"{match}s"] = [{"prefix": prefix, "origin": origin} for prefix, origin in found]
-    return {"origins": [{"origin": origin, "route_objects": []} for origin in origins], **beside}
+        related[f"{match}s"] = [{"prefix": prefix, "origin": origin} for prefix, origin in found]
+    return {"origins": [{"origin": origin, "route_objects": []} for origin in origins], **related}
 
 
 async def _of_asn(call: Call, asn: int, routes: list[Route], at: datetime) -> Json:

@@ -14,7 +14,7 @@ from collector.sources.bmp.state import BmpState, ConnectedRouter, RefusedRouter
 if TYPE_CHECKING:
     from collector.sources.bmp.router import RouterProtocol
 
-SAY_AGAIN_SECONDS = 600.0
+LOG_AGAIN_SECONDS = 600.0
 MOST_CONNECTIONS = 1000
 _MOST_REFUSED = 100
 """The maximum number of addresses that are remembered, because anybody can connect."""
@@ -73,7 +73,7 @@ class Routers:
             del self._refused[oldest]
             self._logged.pop(oldest, None)
         now = time.monotonic()
-        if not before or before.cause != fault.cause or now - self._logged[address] >= SAY_AGAIN_SECONDS:
+        if not before or before.cause != fault.cause or now - self._logged[address] >= LOG_AGAIN_SECONDS:
             self._logged[address] = now
             self.log.warning("connection from %s port %d closed: %s (cure: %s)", address, port, *fault)
 

@@ -34,7 +34,7 @@ from schemas.stored import GapCause
 SILENCE = "ExaBGP ended without a word"
 """The reason for the end of sessions when ExaBGP has ended without announcing it."""
 
-_TOLD_OF_NEWEST = frozenset(
+_BY_NEWEST_OBJECT = frozenset(
     ("state", "connected", "up", "down", "open", "negotiated", "fsm", "signal", "sent", "sent_update", "packet")
 )
 """Kinds of lines that ExaBGP counts with the newest object of a neighbour, or that begin a session with it."""
@@ -168,7 +168,7 @@ class Counting:
 
     def _line(self, number: int, ts: datetime, counted: Counted, count: int) -> _Line:
         name, kind = self._counter_name(counted.peer.address), counted.kind
-        return _Line(number, ts, name, counted.peer.asn, count, kind, kind in _TOLD_OF_NEWEST)
+        return _Line(number, ts, name, counted.peer.asn, count, kind, kind in _BY_NEWEST_OBJECT)
 
     def _count(self, line: _Line) -> None:
         self._state.drained = self._state.unnamed = False

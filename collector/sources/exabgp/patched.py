@@ -35,7 +35,7 @@ STEADY_SECONDS = 30
 """After a session that lasted this long, the next attempt is made at once."""
 CONNECT_SECONDS = 20
 """Seconds after which an attempt to connect is given up, and repeated (RFC 4271 8.2.2, ConnectRetryTimer)."""
-SAY_AGAIN_SECONDS = 600
+LOG_AGAIN_SECONDS = 600
 
 
 def mend() -> None:
@@ -122,12 +122,12 @@ def _telling_why(connect: Any) -> Any:
     def telling(self: Any) -> Iterator[bool]:
         for connected in connect(self):
             problem = getattr(self.connection, "problem", None)
-            told, at = getattr(self.peer, "told", (None, 0))
-            if problem and not connected and (problem != told or time.time() - at > SAY_AGAIN_SECONDS):
-                self.peer.told = problem, time.time()
+            reported_problem, at = getattr(self.peer, "reported_problem", (None, 0))
+            if problem and not connected and (problem != reported_problem or time.time() - at > LOG_AGAIN_SECONDS):
+                self.peer.reported_problem = problem, time.time()
                 self.peer.reactor.processes.down(self.peer.neighbor, f"no connection: {problem}")
             yield connected
-        self.peer.told = None, 0
+        self.peer.reported_problem = None, 0
 
     return telling
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from collector.files import replace
 from collector.sources.source import Stranger
 
-SAY_AGAIN_SECONDS = 600.0
+LOG_AGAIN_SECONDS = 600.0
 WRITE_SECONDS = 5.0
 MOST = 100
 """The maximum number of addresses that are remembered, because anybody can connect."""
@@ -69,7 +69,7 @@ class Strangers:
 
     def _say(self, stranger: Stranger) -> None:
         now = self._clock()
-        if now - self._logged.get(stranger.address, float("-inf")) < SAY_AGAIN_SECONDS:
+        if now - self._logged.get(stranger.address, float("-inf")) < LOG_AGAIN_SECONDS:
             return
         self._logged[stranger.address] = now
         self._log.warning(

@@ -33,7 +33,7 @@ class CapturedSpeaker:
     end: End
     opened: bytes | None = None
     """Its OPEN."""
-    told_asn: int = 0
+    open_asn: int = 0
     """The AS in it."""
     faults: list[int] = field(default_factory=lambda: [0] * len(_GUESSES))
     """The number of its UPDATEs that cannot be decoded with each guess."""
@@ -50,14 +50,14 @@ class CapturedSpeaker:
     def asn(self) -> int:
         """Its AS: from its OPEN, or the AS with which all of its paths begin; 0 if they differ."""
         if self.opened:
-            return self.told_asn
+            return self.open_asn
         return next(iter(self.first_asns)) if len(self.first_asns) == 1 else 0
 
     def learn(self, data: bytes) -> None:
         """Process a message."""
         if data[18] == OPEN and self.opened is None:
             try:
-                self.told_asn = parse_open(data[HEADER_LENGTH:]).asn
+                self.open_asn = parse_open(data[HEADER_LENGTH:]).asn
                 self.opened = data
             except ValueError:
                 return  # it is rejected when it is stored, and reveals nothing

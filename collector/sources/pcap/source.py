@@ -9,7 +9,7 @@ from collector.bgp.notifications import notification_words
 from collector.sources.mrt.decode import counted, decode
 from collector.sources.mrt.source import MrtSource
 from collector.sources.pcap.records import read_lost
-from collector.sources.second_hand import said_in
+from collector.sources.second_hand import notification_in
 from collector.sources.source import End, Rejection
 from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, OtherSource, Sent
@@ -43,7 +43,7 @@ class PcapSource(MrtSource):
         """The NOTIFICATION in this message."""
         if isinstance(message, Sent) and message.category == str(NOTIFICATION):
             body = bytes.fromhex(message.detail["bytes"])[19:]
-            return said_in("sent", body) if len(body) > 1 else None
+            return notification_in("sent", body) if len(body) > 1 else None
         return super().notification_of(message)
 
     def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
