@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast, get_args
 
 from collector.errors import UsageError
-from collector.query import filters
+from collector.query import filter_values, filters
 from collector.query.address_faults import fault_of_address, fault_of_prefix
 from collector.query.arguments import Say, ignore, parse_peer, parse_prefix, parse_router
 from collector.query.attributes import ATTRIBUTES, parse_attribute
@@ -60,12 +60,12 @@ class _Condition:
     why: Callable[[str], str] = lambda _: ""
 
     def choice(self, text: str) -> Any:
-        return filters.parse_choice(text, self.parse, self.what, self.cure, self.why)
+        return filter_values.parse_choice(text, self.parse, self.what, self.cure, self.why)
 
 
 def _conditions(say: Say) -> tuple[_Condition, ...]:
     asn = (parse_asn, "an AS number", "give 0 to 4294967295, also as AS64500 or 1.10")
-    number = (filters.parse_number, "a number of 32 bits", "give 0 to 4294967295")
+    number = (filter_values.parse_number, "a number of 32 bits", "give 0 to 4294967295")
     router = "give the address of a router, without a port, or a prefix"
     community = "write 64500:1, 64500:1:2, target:64500:1 or no-export; * stands for any part: 64500:*"
     attribute = f"write one of: {', '.join(ATTRIBUTES)}; or the type code of another; =VALUE after it where it has one"
@@ -76,7 +76,13 @@ def _conditions(say: Say) -> tuple[_Condition, ...]:
         _Condition(
             "router", "routers", parse_router, "a router", "give an IPv4 or IPv6 address, or a RIS collector: rrc21"
         ),
-        _Condition("rib", "ribs", filters.parse_rib, "a table", f"write one of: {', '.join(filters.RIBS)}"),
+        _Condition(
+            "rib",
+            "ribs",
+            partial(filter_values.parse_word, filter_values.RIBS),
+            "a table",
+            f"write one of: {', '.join(filter_values.RIBS)}",
+        ),
         _Condition("origin", "origins", *asn),
         _Condition("community", "communities", parse_community, "a community", community, fault_of_community),
         _Condition(
@@ -90,12 +96,16 @@ def _conditions(say: Say) -> tuple[_Condition, ...]:
         _Condition(
             "family",
             "families",
-            filters.parse_family,
+            filter_values.parse_family,
             "a family",
-            f"write ipv4, ipv6 or one of: {', '.join(filters.FAMILIES)}",
+            f"write ipv4, ipv6 or one of: {', '.join(filter_values.FAMILIES)}",
         ),
         _Condition(
-            "elem", "elems", filters.parse_elem, "a kind of entry", "write announce, withdraw, session or table"
+            "elem",
+            "elems",
+            partial(filter_values.parse_word, filters.KINDS.values()),
+            "a kind of entry",
+            "write announce, withdraw, session or table",
         ),
         _Condition("med", "med", *number),
         _Condition("local_pref", "local_pref", *number),

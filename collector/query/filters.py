@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Generic, Literal, TypeVar
 
-from collector.errors import UsageError
 from collector.query.attributes import AttributeCondition
 from collector.query.communities import communities_of
 from collector.regex import as_path_pattern, community_pattern
@@ -32,19 +31,10 @@ KINDS = {
     "session_end": "session",
 }
 """The kind, as named by `--elem`, of each event; a gap belongs to every kind."""
-_OF_IP = ("unicast", "multicast", "nlri-mpls", "mpls-vpn", "mcast-vpn", "flow", "flow-vpn", "mup", "rtc")
 _WITH_PREFIXES = ("unicast", "multicast", "nlri-mpls", "mpls-vpn")
 _OF_NO_ROUTE = OWN_EVENTS | {"gap"}
 """Events that filters on routes do not exclude."""
-FAMILIES = (
-    *(f"{ip} {name}" for ip in ("ipv4", "ipv6") for name in _OF_IP),
-    *("l2vpn vpls", "l2vpn evpn", "bgp-ls bgp-ls", "bgp-ls bgp-ls-vpn"),
-)
-"""All families that ExaBGP 5.0 names (exabgp/protocol/family.py)."""
 PrefixMatch = Literal["exact", "more_specific", "less_specific"]
-RIBS: tuple[str, ...] = get_args(Rib)
-"""The tables of a router."""
-_UINT32 = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -296,83 +286,6 @@ def _within(address: str, networks: tuple[Network, ...], *, whole: bool) -> bool
 
 
 # --- from what people write ---------------------------------------------------------------------------------------
-
-
-def parse_choice(
-    text: str, parse: Callable[[str], T], what: str, cure: str, why: Callable[[str], str] = lambda _: ""
-) -> Choice[T]:
-    """Parse a comma-separated list of values, either all or none of them with a leading `!`.
-
-    Args:
-        text: the text.
-        parse: parses one value; raises ValueError.
-        what: what a value is, for the message.
-        cure: what to type instead.
-        why: says what is wrong with a value, if known.
-
-    Raises:
-        UsageError: a value is invalid, or wanted and unwanted values are mixed; the message names `what`, and the
-            `cure`.
-    """
-    words = [word.strip() for word in text.split(",")]
-    excluded = words[0].startswith("!")
-    if any(word.startswith("!") for word in words) and not all(word.startswith("!") for word in words):
-        raise UsageError(f"{text!r} mixes included and excluded values", "write '!A,!B', or 'A,B'")
-    values = []
-    for word in words:
-        try:
-            values.append(parse(word.removeprefix("!")))
-        except ValueError:
-            value = word.removeprefix("!")
-            fault = why(value)
-            raise UsageError(f"{value!r} is not {what}{fault and f': {fault}'}", cure) from None
-    return Choice(tuple(values), excluded)
-
-
-def parse_number(text: str) -> int:
-    """A number of 32 bits.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= _UINT32):
-        raise ValueError(text)
-    return int(text)
-
-
-def parse_family(text: str) -> str:
-    """A family as named by ExaBGP; `ipv4` means `ipv4 unicast`, and `/` may replace the space.
-
-    Raises:
-        ValueError: it is not a family.
-    """
-    words = text.lower().replace("/", " ").split()
-    family = " ".join(words if len(words) > 1 else (*words, "unicast"))
-    if family not in FAMILIES:
-        raise ValueError(text)
-    return family
-
-
-def parse_rib(text: str) -> str:
-    """One of a router's tables.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if text not in RIBS:
-        raise ValueError(text)
-    return text
-
-
-def parse_elem(text: str) -> str:
-    """One of the kinds of entries.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    if text not in KINDS.values():
-        raise ValueError(text)
-    return text
 
 
 EVERYTHING = Filter()
