@@ -20,7 +20,8 @@ from benchmarks.data import ROOT, WORK, Table
 from benchmarks.processes import Usage, usage
 from collector.settings.bgp import BgpSettings, PeerSettings
 from collector.settings.model import Settings
-from collector.sources.exabgp.configuration import environment, program, render
+from collector.sources.exabgp.configuration import render
+from collector.sources.exabgp.program import environment, program
 
 ADDRESS = "127.0.0.1"
 LOCAL_AS = 65_000

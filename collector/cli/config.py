@@ -74,7 +74,7 @@ def _summary(settings: Settings) -> ConfigurationSummary:
 
 def _processes(settings: Settings) -> list[str]:
     """Which process has which of our addresses."""
-    from collector.sources.exabgp.configuration import local_addresses
+    from collector.sources.exabgp.local_ends import local_addresses
     from collector.sources.exabgp.placement import Placement
 
     return [
@@ -99,7 +99,7 @@ def _in_words(found: ConfigurationSummary) -> dict[str, str]:
 
 def _warnings(settings: Settings) -> Iterator[str]:
     from collector.settings.section import ALL_ADDRESSES
-    from collector.sources.exabgp.configuration import unchecked_peers
+    from collector.sources.exabgp.local_ends import unchecked_peers
     from collector.sources.exabgp.placement import too_many_processes
 
     if any(address in ALL_ADDRESSES for address in settings.bgp.listen_addresses):

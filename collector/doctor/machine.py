@@ -13,7 +13,7 @@ from pathlib import Path
 import collector
 from collector.doctor.result import CheckResult
 from collector.errors import BgpledgerError
-from collector.sources.exabgp.configuration import program
+from collector.sources.exabgp.program import program
 
 _PIPE_BYTES = 2**20
 _COMMAND_SECONDS = 30

@@ -21,7 +21,8 @@ from collector.settings.model import Settings
 from collector.settings.values import split_endpoint
 from collector.sources.bmp.source import BMP
 from collector.sources.bmp.state import read_state
-from collector.sources.exabgp.configuration import listening_places, render
+from collector.sources.exabgp.configuration import render
+from collector.sources.exabgp.local_ends import listening_places
 from collector.sources.exabgp.supervisor import check_free
 from schemas.scalars import spoken
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from collector.errors import ConfigurationError
 from collector.settings.model import Settings
 from collector.settings.values import FAMILIES
-from collector.sources.exabgp.configuration import MASKED, environment, listening_places, render, unchecked_peers
+from collector.sources.exabgp.configuration import MASKED, render
+from collector.sources.exabgp.local_ends import listening_places, unchecked_peers
+from collector.sources.exabgp.program import environment
 
 EXABGP = Path(sys.executable).with_name("exabgp")
 HELPER = [sys.executable, "receive", "--data-dir", "/a directory/{with}; #all"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.sources.exabgp.configuration import program
+from collector.sources.exabgp.program import program
 
 PATCHED = Path(__file__).parents[2] / "collector/sources/exabgp/patched.py"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.settings.model import Settings
-from collector.sources.exabgp.configuration import listening_places
+from collector.sources.exabgp.local_ends import listening_places
 from collector.sources.exabgp.placement import Placement, too_many_processes
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from collector.settings.model import Settings
-from collector.sources.exabgp.configuration import local_addresses
+from collector.sources.exabgp.local_ends import local_addresses
 
 
 class Placement:
@@ -30,7 +30,7 @@ class Placement:
         A new place is assigned to the process with the fewest peers; places with most peers are assigned first.
 
         Raises:
-            ConfigurationError: see `collector.sources.exabgp.configuration.render`.
+            ConfigurationError: see `collector.sources.exabgp.local_ends.local_ends`.
         """
         places = [(address, settings.bgp.listen_port) for address in local_addresses(settings)]
         counts = Counter(places)
@@ -55,7 +55,7 @@ def too_many_processes(settings: Settings) -> str | None:
     """Why some of the processes would have no peers, and the cure; None if all have some.
 
     Raises:
-        ConfigurationError: see `collector.sources.exabgp.configuration.render`.
+        ConfigurationError: see `collector.sources.exabgp.local_ends.local_ends`.
     """
     processes, places = settings.exabgp.processes, len(set(local_addresses(settings)))
     if not settings.peers or places >= processes:

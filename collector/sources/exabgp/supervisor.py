@@ -19,8 +19,10 @@ from collector.instances import Instance
 from collector.retry import keep_up
 from collector.settings.model import Settings
 from collector.sources.exabgp import reloads
-from collector.sources.exabgp.configuration import environment, listening_places, program, render
+from collector.sources.exabgp.configuration import render
 from collector.sources.exabgp.files import configuration_file, reloads_file, strangers_file
+from collector.sources.exabgp.local_ends import listening_places
+from collector.sources.exabgp.program import environment, program
 from collector.sources.exabgp.strangers import Strangers
 
 STOP_SECONDS = 10.0
