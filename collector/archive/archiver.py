@@ -83,7 +83,7 @@ class Lines(Protocol):
         """Complete lines; [] if there are none."""
 
     def acknowledge(self, next_line: int, note: ArchiverNote) -> None:
-        """Everything before `next_line` has been stored durably."""
+        """Acknowledge all lines before `next_line`: they are stored durably, and never read again."""
 
 
 class _StoppedWhileAwayError(Exception):

@@ -1,4 +1,4 @@
-"""What identifies a file, wherever it is moved to."""
+"""Digests: they identify a file by its content, under whatever name."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _PLAUSIBLE = timedelta(days=1)
 _MOST_RESENT = 100
 """The maximum number of resent tables that a session's document lists."""
 _MAY_HAVE_ROUTES = (None, "update")
-"""The types of lines that may change routes; the type of an unreadable line may be unknown."""
+"""The types of lines that may change routes; None is that of an unreadable line whose type is unknown."""
 
 # Looked up by kind, because every line is tested: testing a model's class takes many times as long.
 _EVENTS = frozenset(get_args(model.model_fields["kind"].annotation)[0] for model in get_args(Event))

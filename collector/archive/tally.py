@@ -19,7 +19,7 @@ def counts_of(message: Any) -> Counted:
 
 
 def tally(session: Session, ts: datetime, message: Any) -> None:
-    """Add a line to its session's sums, and record when it was heard."""
+    """Count a message in its session's document, and note its time."""
     fields = vars(session)  # for every line: setting a field through the model takes many times as long
     fields["last_seen"] = ts
     if message.kind == "update":

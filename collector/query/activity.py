@@ -35,7 +35,7 @@ _SUMS = ("updates", "announcements", "withdrawals", "bytes")
 
 
 async def activity(store: Store, filters: Filter, samples: int) -> AsyncIterator[ActivitySample]:
-    """How much the selected peers said, in time spans of one length.
+    """How many messages and routes the selected peers sent, in consecutive time spans of one length.
 
     Args:
         store: the archive.

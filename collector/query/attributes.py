@@ -77,7 +77,7 @@ _READERS: dict[str, Callable[[Any], AnswerFields]] = {
 }
 
 
-# --- what is asked -------------------------------------------------------------------------------------------------
+# --- conditions on attributes --------------------------------------------------------------------------------------
 
 _Texts = Callable[[HistoryEntry | Route], Sequence[object]]
 

@@ -40,7 +40,7 @@ async def convergence(store: Store, key: str) -> AsyncIterator[PeerConvergence]:
 
 
 def converged(intent: Intent, entries: Iterable[HistoryEntry]) -> Iterator[PeerConvergence]:
-    """The same, from what was said about the prefix since the intent was ordered, oldest first."""
+    """As `convergence`, from the prefix's history since the intent was ordered, oldest first."""
     withdrawn = next((one.ts for one in intent.states if one.state in ("withdrawing", "expired")), None)
     first: dict[tuple[str, str | None], HistoryEntry] = {}
     last: dict[tuple[str, str | None], HistoryEntry] = {}

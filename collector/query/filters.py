@@ -285,8 +285,5 @@ def _within(address: str, networks: tuple[Network, ...], *, whole: bool) -> bool
     return any(length <= own.prefixlen for length in lengths) if whole else bool(lengths)
 
 
-# --- from what people write ---------------------------------------------------------------------------------------
-
-
 EVERYTHING = Filter()
 """The filter that matches everything."""

@@ -100,7 +100,7 @@ class _PeerFilter:
         return self._known[key]
 
 
-# --- what of an UPDATE is asked for ---------------------------------------------------------------------------------
+# --- the wanted part of an UPDATE -----------------------------------------------------------------------------------
 
 
 def _whole(document: UpdateDocument) -> UpdateDocument:

@@ -1,4 +1,4 @@
-"""What peers say, as it is stored: `collector.query.follow` as entries."""
+"""Entries of what is stored, as it is stored: `collector.query.follow`, turned to entries and filtered."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from schemas.intents import Order, Withdrawal
 log = logging.getLogger(__name__)
 
 LONGEST_LINE = 2**20
-"""Bytes, as in ExaBGP. The rest of a longer line could be taken for another command, so it ends the program."""
+"""The longest line in bytes, as in ExaBGP. A longer one ends the program, as its rest might look like another command."""
 LEAVING_SECONDS = 5.0
-"""How long it may take to withdraw what it likes, and to end."""
+"""Seconds after SIGTERM within which it may still withdraw routes, and has to exit."""
 _MOST_UNREAD = 2**16
 """The maximum number of bytes of unread answers: a program that never reads gets no more of them."""
 _SHOWN = 200
@@ -44,7 +44,7 @@ class Program:
         self._is_answered = True
 
     async def run(self) -> None:
-        """Keep it up until `stop`."""
+        """Run it, and start it again whenever it ends, until `stop`."""
         try:
             await keep_up(self._run_once, log, self._stopping)
         finally:
