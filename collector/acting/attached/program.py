@@ -19,7 +19,7 @@ from schemas.intents import Order, Withdrawal
 log = logging.getLogger(__name__)
 
 LONGEST_LINE = 2**20
-"""The longest line in bytes, as in ExaBGP. A longer one ends the program, as its rest might look like another command."""
+"""Bytes of the longest line, as in ExaBGP. A longer one ends the program: its rest might look like another command."""
 LEAVING_SECONDS = 5.0
 """Seconds after SIGTERM within which it may still withdraw routes, and has to exit."""
 _MOST_UNREAD = 2**16
