@@ -21,7 +21,7 @@ from benchmarks.processes import Usage, usage
 from collector.settings.bgp import BgpSettings, PeerSettings
 from collector.settings.model import Settings
 from collector.sources.exabgp.configuration import render
-from collector.sources.exabgp.program import environment, program
+from collector.sources.exabgp.program import environment, exabgp_command
 
 ADDRESS = "127.0.0.1"
 LOCAL_AS = 65_000
@@ -101,7 +101,7 @@ def exabgp(
         config.write_text(render(settings, helper))
         with (place / "exabgp.log").open("wb") as log:
             process = subprocess.Popen(
-                program(python, "server", str(config)),
+                exabgp_command(python, "server", str(config)),
                 env=environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

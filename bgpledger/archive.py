@@ -25,7 +25,7 @@ from bgpledger.questions.summaries import ConvergenceQuestion, IntentsQuestion, 
 from collector.errors import StoreUnavailableError
 from collector.query.arguments import Say, parse_prefix, parse_time
 from collector.query.coverage_checks import check_peers, check_times
-from collector.query.filter_text import check_family
+from collector.query.filter_text import check_family_of_prefix
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.find_store import find_store
 from collector.settings.load_store import load_store
@@ -173,7 +173,7 @@ class Archive:
         from collector.query.timeline import timeline
 
         normalised = parse_prefix(prefix, say=self._say)
-        check_family(filters, normalised)
+        check_family_of_prefix(filters, normalised)
         await check_times(self.store, [filters.start] if filters.start else [], filters.end, self._say)
         await check_peers(self.store, filters, (), self._say)
         return await timeline(self.store, normalised, filters, until=parse_time(until), seconds=seconds)

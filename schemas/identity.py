@@ -15,7 +15,7 @@ from schemas.json_object import JsonObject
 _NlriObject = JsonObject
 
 
-def identity(family: str, route: Any) -> str:
+def nlri_key(family: str, route: Any) -> str:
     """The key of a route that is not a prefix, as JSON.
 
     Args:

@@ -213,7 +213,7 @@ class Refusal(_Model):
     cure: str
 
 
-def in_words(announcements: Sequence[RouteAnnouncement | FlowAnnouncement]) -> str:
+def summary_of(announcements: Sequence[RouteAnnouncement | FlowAnnouncement]) -> str:
     """A short description of an order: its one prefix, or the first and how many more."""
     more = f" and {len(announcements) - 1} more" if len(announcements) > 1 else ""
     return f"{announcements[0].nlri}{more}"

@@ -12,7 +12,7 @@ from bgpledger.cursors import TimeMark
 from bgpledger.questions.question import Context, Question, Resumed, Watched, named
 from collector.errors import UsageError
 from collector.query.arguments import parse_prefix
-from collector.query.filter_text import check_family, check_routes_can_match
+from collector.query.filter_text import check_family_of_prefix, check_routes_can_match
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.history import HistoryQuery, history
 from collector.store.mongo import Store
@@ -44,7 +44,7 @@ class HistoryQuestion(Resumed):
 
     def __post_init__(self) -> None:
         self.prefix = parse_prefix(self.prefix, say=self.notes.append)
-        check_family(self.filters, self.prefix)
+        check_family_of_prefix(self.filters, self.prefix)
         self._mark = TimeMark(named("history", self.prefix, self.filters), self.after)
 
     async def give(self, context: Context) -> AsyncGenerator[HistoryEntry, None]:

@@ -11,7 +11,7 @@ from bgpledger.cursors import RouteMark
 from bgpledger.questions.question import Context, Time, Watched, named
 from collector.errors import UsageError
 from collector.query.arguments import Say, parse_prefix, parse_time
-from collector.query.filter_text import check_family
+from collector.query.filter_text import check_family_of_prefix
 from collector.query.filters import EVERYTHING, Filter
 from collector.query.newest import newest_of, newest_routes
 from schemas.query import Route, RouteChange
@@ -41,7 +41,7 @@ class StandingQuestion(Watched[T]):
             self.prefix = parse_prefix(self.prefix, say=self.notes.append)
         elif self.match != "exact":
             raise UsageError(f"{self.match.replace('_', ' ')} than what?", "give a prefix")
-        check_family(self.filters, self.prefix)
+        check_family_of_prefix(self.filters, self.prefix)
         self._mark = RouteMark(named("rib", f"{self.prefix} {self.match}", self.filters), None)
         self.moment = parse_time(self.at)
         """The time; None: now."""
@@ -172,7 +172,7 @@ class DiffQuestion(Watched[RouteChange]):
         self._moments = earlier, later
         if self.prefix is not None:
             self.prefix = parse_prefix(self.prefix, say=self.notes.append)
-        check_family(self.filters, self.prefix)
+        check_family_of_prefix(self.filters, self.prefix)
 
     async def give(self, context: Context) -> AsyncGenerator[RouteChange, None]:
         """The changes."""

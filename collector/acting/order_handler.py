@@ -16,7 +16,7 @@ from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
 from collector.settings.announce import AnnounceSettings, StaticSettings
 from schemas.announcements import FlowAnnouncement, RouteAnnouncement
-from schemas.intents import Intent, Order, Refusal, Withdrawal, in_words
+from schemas.intents import Intent, Order, Refusal, Withdrawal, summary_of
 from schemas.journal import Record, WithdrawRecord
 from schemas.json_object import JsonObject
 from schemas.order_answers import CheckedRoute
@@ -279,7 +279,7 @@ def _text(order: Any, name: str) -> str:
 
 def _in_words(order: Any) -> str:
     try:
-        return in_words(Order.model_validate(order).announcements)
+        return summary_of(Order.model_validate(order).announcements)
     except ValidationError:
         text = order.get("said", order) if isinstance(order, Mapping) else order
         return _printable(str(text)) or _UNKNOWN

@@ -13,7 +13,7 @@ from collector.bgp.families import offered_families
 from collector.sources.exabgp.decode import decode
 from schemas.announcements import FlowAnnouncement
 from schemas.attributes import Attributes
-from schemas.identity import identity
+from schemas.identity import nlri_key
 from schemas.message import Open, SentUpdate, StateChange
 from schemas.message_parts import Withdrawn
 
@@ -86,13 +86,13 @@ def _sent(message: SentUpdate) -> SentRoutes:
 def _names(group: Withdrawn) -> Iterator[str]:
     yield from group.get("nlri", ())
     if group["family"] in _FLOW_FAMILIES:
-        yield from (identity(group["family"], one) for one in group.get("objects", ()))
+        yield from (nlri_key(group["family"], one) for one in group.get("objects", ()))
 
 
 @lru_cache(maxsize=4096)
 def flow_identity(announcement: FlowAnnouncement) -> str:
     """The name of a flow specification in `SentRoutes`."""
-    return identity(announcement.family, printed_rule(announcement.family, flow_components(announcement)))
+    return nlri_key(announcement.family, printed_rule(announcement.family, flow_components(announcement)))
 
 
 def is_same(announcement: Announced, route: Any) -> bool:

@@ -14,7 +14,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from collector.cli.command_client import answered
+from collector.cli.command_client import answer_from_server
 from collector.errors import BgpledgerError, UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         _no_empty_texts(words)
-        status = answered(words)
+        status = answer_from_server(words)
         sys.exit(_run(words) if status is None else status)
     except BgpledgerError as error:
         sys.stderr.write(error_text(error))

@@ -137,7 +137,7 @@ def _archiver(
     """The archiver of one spool; its reader is closed with `readers`."""
     from collector.archive.archiver import Archiver
     from collector.sources.known import SOURCES
-    from collector.spool.spool import Keep, SpoolReader, identity
+    from collector.spool.spool import Keep, SpoolReader, spool_identity
 
     source = SOURCES[instance.source]
     keep = Keep(instance.spool, settings.spool.keep_days) if settings.spool.keep_days else None
@@ -148,7 +148,7 @@ def _archiver(
         collector=settings.collector,
         ranges=[peer.address for peer in settings.peers if peer.is_range],
         instance=instance.label,
-        spool=identity(instance.spool),
+        spool=spool_identity(instance.spool),
         batch_lines=settings.archive.batch_lines,
         batch_seconds=settings.archive.batch_seconds,
         ask=source.asker(instance),

@@ -22,7 +22,7 @@ _PATIENCE = 3.0
 """Seconds within which a server must accept a command."""
 
 
-def answered(words: Sequence[str]) -> int | None:
+def answer_from_server(words: Sequence[str]) -> int | None:
     """Send a command to the server, and print its answer.
 
     Args:

@@ -13,7 +13,7 @@ from pathlib import Path
 import collector
 from collector.doctor.result import CheckResult
 from collector.errors import BgpledgerError
-from collector.sources.exabgp.program import program
+from collector.sources.exabgp.program import exabgp_command
 
 _PIPE_BYTES = 2**20
 _COMMAND_SECONDS = 30
@@ -36,7 +36,7 @@ def _exabgp(python: str | None) -> CheckResult:
     if python is not None:
         cure = f"install {python} (Debian: apt-get install pypy3), or leave exabgp.python out"
     try:
-        command = program(python, "version")
+        command = exabgp_command(python, "version")
         done = subprocess.run(command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired, BgpledgerError) as error:
         return CheckResult("error", "exabgp", f"does not start: {error}", cure)

@@ -125,7 +125,7 @@ def _check_prefixes(filters: Filter, match: str | None) -> None:
         if match is not None:
             raise UsageError("more or less specific than what?", "give a prefix")
     elif not filters.prefixes.excluded and not any(filters.may_have(one) for one in filters.prefixes.values):
-        check_family(filters, filters.prefixes.values[0])
+        check_family_of_prefix(filters, filters.prefixes.values[0])
 
 
 def _check_as_path(pattern: str, say: Say) -> None:
@@ -152,7 +152,7 @@ def check_routes_can_match(filters: Filter) -> None:
         )
 
 
-def check_family(filters: Filter, prefix: str | None) -> None:
+def check_family_of_prefix(filters: Filter, prefix: str | None) -> None:
     """Refuse families that a prefix cannot belong to.
 
     Raises:

@@ -74,7 +74,7 @@ class FollowedLine(NamedTuple):
 
     @property
     def _key(self) -> ObjectId:
-        return key_of(self.row)
+        return row_key(self.row)
 
 
 async def looks(
@@ -271,7 +271,7 @@ class _Follower:
         self._gaps.update(row.document["_id"] for row in gaps)
         fresh = [self._updates(address, of_peer) for address, of_peer in parts.items()]
         async with aclosing(
-            streams.merge(*fresh, _stream(sorted(rows, key=lambda row: (*row[:2], key_of(row)))))
+            streams.merge(*fresh, _stream(sorted(rows, key=lambda row: (*row[:2], row_key(row)))))
         ) as merged:
             async for row in merged:
                 yield row
@@ -334,7 +334,7 @@ def by_number(reached: Sequence[InstancePosition]) -> dict[int, InstancePosition
     return {collector_number(one.instance): one for one in reached}
 
 
-def key_of(row: Row) -> ObjectId:
+def row_key(row: Row) -> ObjectId:
     """The key of a row's document."""
     if isinstance(row, TableRow | OwnRow):
         raise TypeError("it is not told line by line")

@@ -15,7 +15,7 @@ from collector.query.search import Expander, streams_of
 from collector.query.streams import MessageRow, SessionRow, UpdateRow
 from collector.rib.routes import RouteKey, groups, key_of
 from collector.store.mongo import Store
-from schemas.identity import identity
+from schemas.identity import nlri_key
 from schemas.peer import Peer
 from schemas.stored import GroupDocument, MessageDocument, PeerDocument, SessionDocument, UpdateDocument
 
@@ -115,7 +115,7 @@ async def _narrowed(row: UpdateRow, expand: Expander, filters: Filter) -> Update
     wanted: set[tuple[str, RouteKey]] = set()
     async for entry in expand(row):
         if filters.matches(entry) and entry.family is not None:
-            name = entry.prefix if entry.prefix is not None else identity(entry.family, entry.object)
+            name = entry.prefix if entry.prefix is not None else nlri_key(entry.family, entry.object)
             wanted.add((entry.event, RouteKey(entry.family, entry.rd, entry.path_id, name)))
     if not wanted:
         return None

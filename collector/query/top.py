@@ -19,7 +19,7 @@ from collector.query.last_announced import LastAnnounced
 from collector.query.search import search
 from collector.store.mongo import Store
 from schemas.attributes import is_treated_as_withdrawn
-from schemas.identity import identity
+from schemas.identity import nlri_key
 from schemas.query import HistoryEntry, TopEntry
 
 What = Literal["prefixes", "origins", "peers", "paths"]
@@ -126,7 +126,7 @@ class TopTally:
         if is_treated_as_withdrawn(entry.error):
             return (_MALFORMED,)
         extra = (_MALFORMED,) if entry.error else ()
-        nlri = entry.prefix or identity(entry.family or "", entry.object)
+        nlri = entry.prefix or nlri_key(entry.family or "", entry.object)
         route = hash((entry.peer.name, entry.collector, entry.family, entry.rd, entry.path_id, nlri))
         paths = self._paths[_part(route)]
         if entry.event == "withdraw":

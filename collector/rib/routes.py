@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import bson
 
-from schemas.identity import identity
+from schemas.identity import nlri_key
 from schemas.scalars import one_next_hop, rfc3339
 from schemas.stored import GroupDocument, UpdateDocument
 
@@ -39,7 +39,7 @@ class RouteKey(NamedTuple):
 def key_of(group: GroupDocument, nlri: Nlri) -> RouteKey:
     """The key of a route in a group, which distinguishes it from all others of its peer."""
     family = group["family"]
-    name = nlri if "nlri" in group else identity(family, nlri)
+    name = nlri if "nlri" in group else nlri_key(family, nlri)
     return RouteKey(family, group.get("rd"), group.get("path_id"), name)
 
 

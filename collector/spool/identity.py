@@ -11,7 +11,7 @@ from collector.spool.segment import make_directory, unusable
 _NAME = "identity"
 
 
-def identity(directory: Path) -> str:
+def spool_identity(directory: Path) -> str:
     """The identity of a spool, which is created if it has none; only its reader may call this.
 
     Raises:

@@ -1,6 +1,6 @@
 """The spool as other packages use it: writing, reading, and inspecting it."""
 
-from collector.spool.identity import identity, known_identity
+from collector.spool.identity import known_identity
 from collector.spool.intake import Drop, Intake
 from collector.spool.kept import Keep
 from collector.spool.opening import open_intake
@@ -22,8 +22,8 @@ __all__ = [
     "SpooledLine",
     "Sync",
     "UnwrittenError",
-    "identity",
     "inspect",
     "known_identity",
     "open_intake",
+    "spool_identity",
 ]

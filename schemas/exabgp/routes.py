@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from schemas.exabgp.shapes import JsonRoutes, required
-from schemas.identity import identity
+from schemas.identity import nlri_key
 from schemas.json_object import JsonObject
 from schemas.message_parts import Announced, Withdrawn
 from schemas.scalars import Uint32, check_family, normalise_address, normalise_prefixes, one_next_hop, storable
@@ -76,7 +76,7 @@ def _once(routes: JsonRoutes) -> JsonRoutes:
 
 
 def _same(family: str, some: JsonRoutes, others: JsonRoutes) -> bool:
-    return some == others or [identity(family, one) for one in some] == [identity(family, one) for one in others]
+    return some == others or [nlri_key(family, one) for one in some] == [nlri_key(family, one) for one in others]
 
 
 def _whole(first: _NextHopRoutes, second: _NextHopRoutes) -> _NextHopRoutes:

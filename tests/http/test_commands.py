@@ -23,7 +23,7 @@ import pytest
 
 from bgpledger import Archive
 from collector import local_server
-from collector.cli.command_client import answered
+from collector.cli.command_client import answer_from_server
 from collector.http.app import ForCommands, make_app
 from tests.http.conftest import PATIENCE, Filled, serving
 from tests.http.test_equal import TIMES, by_command_line, some_question, timeless
@@ -70,7 +70,7 @@ class Shell:
             for name in self._filled.environment:
                 patch.delenv(name, raising=False)
             patch.setenv("BGPLEDGER_DATA_DIR", str(self._filled.data_dir))
-            status = answered(command)
+            status = answer_from_server(command)
         return status, printed.getvalue().decode(), said.getvalue().decode()
 
 
@@ -130,7 +130,7 @@ def test_a_named_data_directory_is_used(shell: Shell, filled: Filled, monkeypatc
 def test_another_store_named_in_the_environment_is_used(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in filled.environment.items():
         monkeypatch.setenv(name, value)
-    assert answered(["peers"]) is None
+    assert answer_from_server(["peers"]) is None
 
 
 def test_the_output_on_a_terminal_is_the_same(filled: Filled, collector: local_server.Server) -> None:

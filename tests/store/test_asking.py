@@ -25,7 +25,7 @@ from collector.query.search_newest import search_newest
 from collector.query.tail import tail
 from collector.query.top import TopTally, top
 from collector.sources.exabgp.source import EXABGP
-from collector.spool.identity import identity
+from collector.spool.identity import spool_identity
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
@@ -64,7 +64,7 @@ async def archive(
     with SpoolWriter(spool) as writer:
         writer.write(b"".join(line + b"\n" for line in lines))
     reader = SpoolReader(spool)
-    own = identity(spool) if says_how_far else None
+    own = spool_identity(spool) if says_how_far else None
     archiver = Archiver(reader, store, source=EXABGP, collector=name, spool=own)
     archiver.stop()
     await archiver.run()

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from collector.settings.keeping import RetentionSettings
-from collector.spool.spool import identity
+from collector.spool.spool import spool_identity
 from collector.store.consumers import Consumer, Expired, StoredDocument
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits
@@ -35,7 +35,7 @@ async def store(mongodb_uri: str, database: str) -> Any:
 
 async def store_lines(spool: Path, store: Store, *lines: bytes, instance: str = "") -> None:
     spool.mkdir(parents=True, exist_ok=True)
-    await archive(spool, store, *lines, spool=identity(spool), instance=instance)
+    await archive(spool, store, *lines, spool=spool_identity(spool), instance=instance)
 
 
 async def read(consumer: Consumer) -> list[StoredDocument | Expired]:

@@ -31,7 +31,7 @@ from collector.settings.model import Settings
 from collector.sources import known
 from collector.sources.source import Ask, Continuity, Decoder, End, Rejection, Source, StatelessDecoder
 from collector.spool.framing import frame
-from collector.spool.spool import SpoolReader, SpoolWriter, identity
+from collector.spool.spool import SpoolReader, SpoolWriter, spool_identity
 from collector.store.mongo import Store
 from collector.store.traits import Traits
 from schemas.documents import SessionNotification
@@ -150,7 +150,7 @@ async def _archive(instance: Instance, store: Store) -> None:
             source=known.SOURCES[instance.source],
             collector="test",
             instance=instance.label,
-            spool=identity(instance.spool),
+            spool=spool_identity(instance.spool),
             batch_seconds=0.01,
         )
         archiver.stop()

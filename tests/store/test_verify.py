@@ -14,7 +14,7 @@ from pymongo import MongoClient
 from collector.instances import Instance
 from collector.query.verify.verify import verify
 from collector.settings.keeping import RetentionSettings
-from collector.spool.spool import identity
+from collector.spool.spool import spool_identity
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store
 from schemas.keys import collector_number, instance_name, key_collector, key_line, make_key
@@ -82,7 +82,7 @@ async def test_an_empty_spool(data_dir: Path, store: Store) -> None:
 async def test_a_name_that_only_the_store_knows_yet(data_dir: Path, spool: Path, store: Store) -> None:
     """The archiver claims it before it stores anything, and acknowledges later."""
     feed(spool, *Router().up())
-    await store.meta.claim("before the first acknowledgement", identity(spool))
+    await store.meta.claim("before the first acknowledgement", spool_identity(spool))
     found = await check(data_dir, store)
     assert (found.collector, found.verified) == ("before the first acknowledgement", 0)
 

@@ -15,7 +15,7 @@ from collector.rib.fold import Fold
 from collector.rib.routes import WITHDRAWN, groups
 from collector.sources.exabgp.decode import decode
 from schemas.documents import Place, to_document
-from schemas.identity import identity
+from schemas.identity import nlri_key
 from schemas.keys import make_key
 from schemas.message import Update
 from schemas.stored import UpdateDocument
@@ -67,7 +67,7 @@ def test_a_change_replaces_a_route_and_a_withdrawal_ends_it(route: Route) -> Non
 def test_an_nlri_in_another_form_is_its_own_key() -> None:
     for family in ("l2vpn evpn", "ipv4 mup", "ipv4 mcast-vpn", "l2vpn vpls", "ipv4 rtc", "bgp-ls bgp-ls", "ipv4 flow"):
         for route in ({"raw": "zz"}, {"raw": 7}, {"new": 1}, {}, "text"):
-            assert json.loads(identity(family, route)) == route
+            assert json.loads(nlri_key(family, route)) == route
 
 
 JSON = st.recursive(
@@ -82,8 +82,8 @@ JSON = st.recursive(
     | st.binary(max_size=40).map(lambda raw: {"raw": raw.hex()}),
 )
 def test_no_route_is_without_a_key(family: str, route: Any) -> None:
-    assert identity(family, route)[0] == "{"
-    assert identity(family, route) == identity(family, json.loads(json.dumps(route)))
+    assert nlri_key(family, route)[0] == "{"
+    assert nlri_key(family, route) == nlri_key(family, json.loads(json.dumps(route)))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.announcements import Announcement, FlowAnnouncement, RouteAnnouncement
 from schemas.flows import FlowActions, FlowMatch
-from schemas.intents import Order, Withdrawal, in_words
+from schemas.intents import Order, Withdrawal, summary_of
 from schemas.prefix_ranges import parse_range
 
 ANNOUNCEMENT: TypeAdapter[RouteAnnouncement | FlowAnnouncement] = TypeAdapter(Announcement)
@@ -124,7 +124,7 @@ def test_an_invalid_action_is_refused(then: dict[str, Any]) -> None:
 )
 def test_an_order_says_who_and_why(fields: dict[str, Any]) -> None:
     good = {**WHO, "announcements": [{"prefix": "203.0.113.0/24"}]}
-    assert in_words(Order.model_validate(good).announcements) == "203.0.113.0/24"
+    assert summary_of(Order.model_validate(good).announcements) == "203.0.113.0/24"
     with pytest.raises(ValidationError):
         Order.model_validate({**good, **fields})
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.sources.exabgp.program import program
+from collector.sources.exabgp.program import exabgp_command
 
 PATCHED = Path(__file__).parents[2] / "collector/sources/exabgp/patched.py"
 
@@ -55,7 +55,7 @@ def test_pauses_grow_when_a_router_refuses_or_ends_each_session_at_once(attempts
 
 
 def test_exabgp_is_started_with_our_changes() -> None:
-    found = subprocess.run(program(None, "version"), capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run(exabgp_command(None, "version"), capture_output=True, text=True, timeout=60, check=False)
     assert found.stdout.startswith("ExaBGP : "), found.stderr
 
 

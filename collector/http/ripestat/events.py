@@ -11,7 +11,7 @@ from pydantic import Field
 
 from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, Json, Spanned, answer, parse_resource, span_of
-from collector.http.ripestat.sources import communities_of, path_of
+from collector.http.ripestat.sources import path_of, ripestat_communities
 from collector.http.ripestat.timeline import Happened, Timeline, timeline
 
 router = APIRouter()
@@ -35,7 +35,7 @@ async def bgplay(context: QueryContextDep, wanted: Annotated[_BgpUpdates, Query(
                 "source_id": found.sources.id(route),
                 "target_prefix": route.prefix,
                 "path": path_of(route, call),
-                "community": communities_of(route),
+                "community": ripestat_communities(route),
             }
             for route in found.initial
         ]
@@ -84,7 +84,7 @@ def _events(call: Call, found: Timeline) -> list[Json]:
 def _attributes(call: Call, one: Happened) -> Json:
     attributes: Json = {"source_id": one.source, "target_prefix": one.prefix}
     if one.entry:
-        attributes |= {"path": path_of(one.entry, call), "community": communities_of(one.entry)}
+        attributes |= {"path": path_of(one.entry, call), "community": ripestat_communities(one.entry)}
     return attributes
 
 

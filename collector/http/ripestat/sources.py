@@ -82,6 +82,6 @@ def path_of(entry: HistoryEntry | Route, call: Call) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", path)]
 
 
-def communities_of(entry: HistoryEntry | Route) -> list[str]:
+def ripestat_communities(entry: HistoryEntry | Route) -> list[str]:
     """Standard communities, then large ones."""
     return [*(entry.communities or ()), *(entry.large_communities or ())]

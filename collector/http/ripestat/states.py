@@ -12,7 +12,7 @@ from pydantic import Field
 from bgpledger import Route, parse_filter, parse_time
 from collector.http.query_context import QueryContextDep
 from collector.http.ripestat.call import Call, Json, OfResource, Resource, answer, parse_resource
-from collector.http.ripestat.sources import Sources, communities_of, path_of
+from collector.http.ripestat.sources import Sources, path_of, ripestat_communities
 
 router = APIRouter()
 
@@ -44,7 +44,7 @@ async def bgp_state(context: QueryContextDep, wanted: Annotated[_State, Query()]
                     "target_prefix": route.prefix,
                     "source_id": sources.id(route),
                     "path": path_of(route, call),
-                    "community": communities_of(route),
+                    "community": ripestat_communities(route),
                 }
                 for route in routes
             ],

@@ -135,8 +135,8 @@ async def _verify(instance: Instance, store: Store, collector: str, on_progress:
 
 async def _names(store: Store, instance: Instance) -> list[str]:
     """The names in the store of the collector with an instance's spool: the current one and earlier ones."""
-    identity = known_identity(instance.spool)
-    claimed = await store.meta.claimed(identity) if identity else []
+    spool_identity = known_identity(instance.spool)
+    claimed = await store.meta.claimed(spool_identity) if spool_identity else []
     return [name.removesuffix(instance_name("", instance.label)) for name in claimed]
 
 

@@ -38,7 +38,7 @@ def environment(inherited: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def program(python: str | None, *arguments: str) -> list[str]:
+def exabgp_command(python: str | None, *arguments: str) -> list[str]:
     """The command line that runs the ExaBGP installed beside us.
 
     Args:

@@ -22,7 +22,7 @@ from collector.sources.exabgp import reloads
 from collector.sources.exabgp.configuration import render
 from collector.sources.exabgp.files import configuration_file, reloads_file, strangers_file
 from collector.sources.exabgp.local_ends import listening_places
-from collector.sources.exabgp.program import environment, program
+from collector.sources.exabgp.program import environment, exabgp_command
 from collector.sources.exabgp.strangers import Strangers
 
 STOP_SECONDS = 10.0
@@ -125,7 +125,7 @@ class ExabgpSupervisor:
             self._check_places()
         except BgpledgerError as error:
             return f"ExaBGP cannot start: {error.cause} (cure: {error.cure})"
-        command = bound_to_us(program(self._settings.exabgp.python, "server", str(self._file)))
+        command = bound_to_us(exabgp_command(self._settings.exabgp.python, "server", str(self._file)))
         self._ready = self._reload_when_ready = False
         try:
             self._process = await asyncio.create_subprocess_exec(
