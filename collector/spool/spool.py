@@ -1,6 +1,6 @@
 """The spool as other packages use it: writing, reading, and inspecting it."""
 
-from collector.spool.identity import known_identity
+from collector.spool.identity import known_identity, spool_identity
 from collector.spool.intake import Drop, Intake
 from collector.spool.kept import Keep
 from collector.spool.opening import open_intake
