@@ -1,4 +1,4 @@
-"""What changed between two times, route by route, and of which origin AS most: what the maintenance at 14:05 did.
+"""What changed between two times, route by route, and which origin ASes changed most: what a maintenance did.
 
     python examples/changed_between.py '2026-11-24 14:05:00' '2026-11-24 14:06:00'
     python examples/changed_between.py 2h 1h

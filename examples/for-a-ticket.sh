@@ -1,6 +1,6 @@
 #!/bin/sh
-# What happened to a prefix between two moments, as a text to paste into a ticket: the routes before and after, each
-# peer's words in between, and what the archive may have missed.
+# What happened to a prefix between two times, as text to paste into a ticket: the routes before and after, what each
+# peer said in between, and what the archive may have missed.
 #
 #   examples/for-a-ticket.sh 203.0.113.0/24 '2026-11-24 14:00' '2026-11-24 14:10' >ticket.txt
 set -eu

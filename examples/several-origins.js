@@ -1,5 +1,5 @@
-// Prefixes that more than one AS has originated in the last hours, and who announced which: a hijack, or an anycast
-// that nobody told you of.
+// Prefixes that more than one AS has originated in the last hours, and who announced which: a hijack, or anycast
+// that nobody told you about.
 //
 //   bgpledger shell --quiet --eval 'var hours = 24' --file examples/several-origins.js
 

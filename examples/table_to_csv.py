@@ -1,4 +1,4 @@
-"""The table of a peer at a time as CSV, in columns of your own choice, for a spreadsheet or another program.
+"""The table of a peer at a time as CSV, with the columns that you choose, for a spreadsheet or another program.
 
     python examples/table_to_csv.py 192.0.2.1 '2026-11-24 14:05' >table.csv
 

@@ -1,4 +1,4 @@
-"""Watch your prefixes: tell when another AS than yours announces one of them, or one that lies within it.
+"""Watch your prefixes: report when an AS other than yours originates one of them, or a more specific one.
 
     python examples/watch_prefixes.py 64500 203.0.113.0/24 2001:db8::/32
     python examples/watch_prefixes.py 64500 203.0.113.0/24 --since 24h

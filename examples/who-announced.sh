@@ -1,5 +1,5 @@
 #!/bin/sh
-# Who announced a prefix on a day, and who took it back? Every peer, with its AS path; days and times are UTC.
+# Who announced a prefix on a day, and who withdrew it? Every peer, with its AS path; days and times are UTC.
 #
 #   examples/who-announced.sh 203.0.113.0/24 'last tuesday'
 #   examples/who-announced.sh 203.0.113.0/24 2026-11-24
@@ -9,6 +9,6 @@ day=$(date --utc --date "$2" +%F)
 next=$(date --utc --date "$day + 1 day" +%F)
 now=$(date --utc +%FT%T.%3NZ)
 
-# A moment in the future is no moment to ask about: today ends now.
+# A time in the future is an error, so today ends now.
 expr "$next" \< "$now" >/dev/null || next=$now
 bgpledger history "$1" --start "$day" --end "$next"

@@ -32,7 +32,7 @@ def _option(help_text: str, metavar: str) -> Any:
 @with_settings
 def announce_command(
     settings: Any,
-    prefixes: Annotated[list[str] | None, typer.Argument(help="Prefixes.", metavar="[PREFIX]...")] = None,
+    prefixes: Annotated[list[str] | None, typer.Argument(help="Prefixes.", metavar="PREFIX")] = None,
     why: _Why = ...,  # type: ignore[assignment]  # it has to be given
     who: _Who = None,
     peer: _Peers = None,
@@ -93,9 +93,7 @@ def announce_command(
 @with_settings
 def withdraw_command(
     settings: Any,
-    what: Annotated[
-        list[str] | None, typer.Argument(help="Prefixes, or ids of intents.", metavar="PREFIX|ID...")
-    ] = None,
+    what: Annotated[list[str] | None, typer.Argument(help="Prefixes, or ids of intents.", metavar="PREFIX|ID")] = None,
     why: _Why = ...,  # type: ignore[assignment]  # it has to be given
     who: _Who = None,
     peer: _Peers = None,

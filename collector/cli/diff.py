@@ -21,7 +21,9 @@ def command(
     later: Annotated[str, typer.Argument(metavar="T2", help="A later one.")],
     filters: Any,
     where: Any,
-    prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without it, all routes.")] = None,
+    prefix: Annotated[
+        str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without it, all routes.", metavar="PREFIX")
+    ] = None,
     limit: Limit = None,
     form: FormatOfAnswers = "table",
 ) -> Any:

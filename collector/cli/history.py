@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @query_command
 @with_filters
 def command(
-    prefix: Annotated[str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.")],
+    prefix: Annotated[
+        str, typer.Argument(help="An IPv4 or IPv6 prefix; an address is its own /32 or /128.", metavar="PREFIX")
+    ],
     filters: Any,
     where: Any,
     with_ours: Annotated[

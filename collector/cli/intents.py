@@ -12,7 +12,7 @@ from collector.cli.options import FormatOfAnswers, query_command
 @query_command
 def command(
     where: Any,
-    prefix: Annotated[str | None, typer.Argument(help="Only this prefix.")] = None,
+    prefix: Annotated[str | None, typer.Argument(help="Only this prefix.", metavar="PREFIX")] = None,
     at: Annotated[str | None, typer.Option(help="At this time.", metavar="T")] = None,
     ended: Annotated[
         bool, typer.Option("--all", help="Also those that have ended: withdrawn, expired, replaced, failed.")

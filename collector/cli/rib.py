@@ -25,7 +25,9 @@ At = Annotated[str | None, typer.Option(help="At this time; without it, now.", m
 def rib_command(
     filters: Any,
     where: Any,
-    prefix: Annotated[str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without it, all routes.")] = None,
+    prefix: Annotated[
+        str | None, typer.Argument(help="An IPv4 or IPv6 prefix; without it, all routes.", metavar="PREFIX")
+    ] = None,
     at: At = None,
     more_specific: MoreSpecific = None,
     less_specific: LessSpecific = None,
@@ -34,7 +36,7 @@ def rib_command(
 ) -> Any:
     """Show the routes to one prefix, or all routes, now or at a past time.
 
-    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, as all that is printed. In a
+    Times are RFC 3339, unix seconds, "2h" (ago) or "yesterday 14:05"; they are UTC, like all output. In a
     filter a comma is OR, a leading ! excludes.
     """
     from bgpledger.questions.routes import RibBatchesQuestion
@@ -46,7 +48,7 @@ def rib_command(
 @query_command
 @partial(with_filters, of_routes=True)
 def lookup_command(
-    address: Annotated[str, typer.Argument(help="An address, or a prefix.")],
+    address: Annotated[str, typer.Argument(help="An address, or a prefix.", metavar="ADDRESS")],
     filters: Any,
     where: Any,
     at: At = None,

@@ -30,7 +30,7 @@ class _By(StrEnum):
 @query_command
 @partial(with_filters, prefixes=True)
 def command(
-    what: Annotated[_What, typer.Argument(help="What to count.")],
+    what: Annotated[_What, typer.Argument(help="What to rank.", metavar="WHAT")],
     filters: Any,
     where: Any,
     by: Annotated[_By, typer.Option(help="What to sort by.")] = _By.ANNOUNCEMENTS,

@@ -28,7 +28,8 @@ def parse_filter(texts: Mapping[str, str | None], *, say: Say = ignore) -> Filte
     excludes.
 
     Args:
-        texts: conditions by the names of `FILTERS`; absent ones and None are ignored.
+        texts: conditions by name, None for none. The names are those of the long options, with `_` (`peer_asn`), and
+            `match` says which prefixes `prefix` means: `exact`, `more_specific` or `less_specific`.
         say: called with notes about what looks odd but is valid.
 
     Raises:

@@ -1,4 +1,4 @@
-// What became of the routes of a peer, or of one prefix of every peer, between two moments.
+// Which routes of a peer, or of all peers to one prefix, changed between two times.
 //
 //   bgpledger shell --quiet --eval 'var from = ISODate("2026-11-23T19:00:00Z"), peer = "192.0.2.1"' \
 //     --file conf/mongosh/diff.js
@@ -8,7 +8,7 @@
 const asked = { prefix: globalThis.prefix, peer: globalThis.peer, to: globalThis.to ?? new Date() };
 const order = (a, b) => a.ts - b.ts || a._id.toString().localeCompare(b._id.toString());
 
-// What stood at a moment: of the sessions that were up then all UPDATEs, folded.
+// The routes at a given time: all UPDATEs of the sessions that were up then, folded.
 const tableAt = (moment) => {
   const began = { since: { $lte: moment }, ...(asked.peer && { "peer.address": asked.peer }) };
   const up = [

@@ -1,4 +1,4 @@
-// The prefixes that flapped most over a span of time: announced again by a peer that had withdrawn them.
+// The prefixes that flapped most in a time range: a peer that had withdrawn them announced them again.
 //
 //   bgpledger shell --quiet --eval 'var hours = 24' --file conf/mongosh/flaps.js
 

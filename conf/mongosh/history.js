@@ -1,11 +1,11 @@
-// What every peer said of a prefix, oldest first, and which sessions' ends took it away.
+// What every peer said about a prefix, oldest first, and the sessions whose end withdrew it.
 //
 //   bgpledger shell --quiet --eval 'var prefix = "203.0.113.0/24"' --file conf/mongosh/history.js
 
 const show = (ts, peer, what, rest) =>
   print([ts.toISOString(), peer.address.padEnd(15), `AS${peer.asn}`.padEnd(12), what.padEnd(11), rest].join(" "));
 
-// Two questions and not one `$or`: each has its index.
+// Two queries instead of one `$or`: each has its own index.
 const updates = [
   ...db.updates.find({ "announce.nlri": prefix }).toArray(),
   ...db.updates.find({ "withdraw.nlri": prefix, "announce.nlri": { $ne: prefix } }).toArray(),

@@ -1,4 +1,4 @@
-// The longest match of an address, now or at a moment, of every peer.
+// Each peer's longest match for an address, now or at a given time.
 //
 //   bgpledger shell --quiet --eval 'var address = "203.0.113.7"' --file conf/mongosh/lookup.js
 //   bgpledger shell --quiet --eval 'var address = "203.0.113.7", at = ISODate("2026-11-23T19:19:00Z")' \
@@ -7,7 +7,7 @@
 const moment = globalThis.at ?? new Date();
 const order = (a, b) => a.ts - b.ts || a._id.toString().localeCompare(b._id.toString());
 
-// The prefixes that an address lies in are few, and can be asked for by name. A URL knows the one spelling of IPv6.
+// Few prefixes contain an address, so they can be queried by name. A URL normalises an IPv6 address.
 const [bits, width, sign] = address.includes(":") ? [128, 16, ":"] : [32, 8, "."];
 const short = (text) => (bits === 128 ? new URL(`http://[${text}]`).hostname.slice(1, -1) : text);
 const [head, tail] = short(address).split("::").map((part) => part.split(sign).filter((one) => one));

@@ -1,4 +1,4 @@
-// What an AS originated, as peers announced it: from now back, over a span of time.
+// What peers announced with an AS as the origin, in the last hours.
 //
 //   bgpledger shell --quiet --eval 'var asn = 64511, hours = 24' --file conf/mongosh/origin.js
 

@@ -1,4 +1,4 @@
-// The routes of a prefix that stand, or stood at a moment, of every peer.
+// Each peer's route to a prefix, now or at a given time.
 //
 //   bgpledger shell --quiet --eval 'var prefix = "203.0.113.0/24"' --file conf/mongosh/rib.js
 //   bgpledger shell --quiet --eval 'var prefix = "203.0.113.0/24", at = ISODate("2026-11-23T19:19:00Z")' \
@@ -7,7 +7,7 @@
 const moment = globalThis.at ?? new Date();
 const order = (a, b) => a.ts - b.ts || a._id.toString().localeCompare(b._id.toString());
 
-// A route belongs to a session, and its end takes it away: so only the sessions that were up count.
+// The end of a session withdraws its routes, so only sessions that were up count.
 const began = { since: { $lte: moment } };
 const up = [
   ...db.sessions.find({ ...began, until: null }).toArray(),

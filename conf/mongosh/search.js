@@ -1,4 +1,4 @@
-// What was announced in a span of time with a path and a community that match.
+// What was announced in the last hours with an AS path and a community that match.
 //
 //   bgpledger shell --quiet --eval 'var hours = 1, asPath = /(^| )64511$/' --file conf/mongosh/search.js
 //   bgpledger shell --quiet --eval 'var community = /:666$/' --file conf/mongosh/search.js

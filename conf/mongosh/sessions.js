@@ -1,4 +1,4 @@
-// All sessions, newest first: how long each was up, what it brought, why it ended.
+// All sessions, newest first: how long each was up, how many messages it had, and why it ended.
 //
 //   bgpledger shell --quiet --file conf/mongosh/sessions.js
 

@@ -1,9 +1,9 @@
-// What peers say, as it is stored, until Ctrl-C. For MongoDB alone `db.updates.watch()` would do; the embedded store
-// has no change streams.
+// What peers say, as it is stored, until Ctrl-C. With a MongoDB, `db.updates.watch()` would do; the embedded
+// store has no change streams.
 //
 //   bgpledger shell --quiet --file conf/mongosh/tail.js
 
-// A session's document is written after its UPDATEs: up to its `last_seen` all of them are there.
+// A session's document is written after its UPDATEs: up to its `last_seen` all of them are stored.
 const shown = new Map(); // session -> what it had counted, and up to when it has been shown
 const look = () =>
   db.sessions.find({ until: null }).forEach(({ _id, peer, updates, last_seen }) => {

@@ -1,4 +1,4 @@
-// The origin ASes with the most announced routes, over a span of time.
+// The origin ASes with the most announced routes, in the last hours.
 //
 //   bgpledger shell --quiet --eval 'var hours = 24' --file conf/mongosh/top-origins.js
 

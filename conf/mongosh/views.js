@@ -4,9 +4,9 @@
 //   db.peers_now.find()
 //   db.routes_said.find({ peer: "192.0.2.1", ts: { $gt: ISODate("2026-11-23T19:00:00Z") }, as_path: /64511$/ })
 //
-// `peers_now` has one row for each peer, its newest session. `routes_said` has one for each route in an UPDATE, and wants a
-// range of time, better a peer as well: MongoDB then reads no more than these. The embedded store does not see through
-// a view, and reads the whole archive: there, `history.js` and `search.js` are what is fast.
+// `peers_now` has one row for each peer, its newest session. `routes_said` has one for each route in an UPDATE: give a
+// time range, and if you can a peer, since MongoDB then reads only these. The embedded store reads the whole archive for
+// a view: use `history.js` and `search.js` there.
 
 const views = {
   peers_now: ["sessions", [

@@ -37,7 +37,7 @@ class _Rib(RoutesParameters):
     match: PrefixMatch = Query("exact", description="Also the prefixes within it, or those that cover it.")
 
 
-@router.get("/prefixes/{prefix:path}/history", summary="What every peer said of a prefix", **listing(HistoryEntry))
+@router.get("/prefixes/{prefix:path}/history", summary="What every peer said about a prefix", **listing(HistoryEntry))
 async def history(
     request: Request, context: QueryContextDep, prefix: Prefix, wanted: Annotated[_HistoryParameters, Query()]
 ) -> Response:
@@ -57,7 +57,7 @@ async def rib(request: Request, context: QueryContextDep, prefix: Prefix, wanted
     return await respond(request, context, wanted, Route, ask, whole)
 
 
-@router.get("/prefixes/{prefix:path}/lookup", summary="Each peer's longest match of an address", **listing(Route))
+@router.get("/prefixes/{prefix:path}/lookup", summary="Each peer's longest match for an address", **listing(Route))
 async def lookup(
     request: Request, context: QueryContextDep, prefix: Prefix, wanted: Annotated[RoutesParameters, Query()]
 ) -> Response:

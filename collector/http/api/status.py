@@ -10,7 +10,7 @@ from collector.http.query_context import QueryContextDep
 router = APIRouter(tags=["status"])
 
 
-@router.get("/status", summary="How the collector and its store do", response_model=CollectorStatus)
+@router.get("/status", summary="State of the collector and its store", response_model=CollectorStatus)
 async def status(context: QueryContextDep) -> CollectorStatus:
     """Lines read, stored, rejected and waiting, the lag, the store, and versions."""
     return await context.archive.status()

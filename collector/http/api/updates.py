@@ -54,7 +54,7 @@ async def updates(request: Request, context: QueryContextDep, wanted: Annotated[
     return await respond(request, context, wanted, FoundEntry, ask)
 
 
-@router.get("/top/{what}", summary="Of what most was said", **listing(TopEntry))
+@router.get("/top/{what}", summary="Prefixes, origins, peers or paths by activity", **listing(TopEntry))
 async def top(
     request: Request,
     context: QueryContextDep,
@@ -66,7 +66,7 @@ async def top(
     return await respond(request, context, wanted, TopEntry, ask)
 
 
-@router.get("/gaps", summary="What was lost of what peers said", **listing(HistoryEntry))
+@router.get("/gaps", summary="Gaps: what peers sent and was not received", **listing(HistoryEntry))
 async def gaps(request: Request, context: QueryContextDep, wanted: Annotated[_Gaps, Query()]) -> Response:
     """The gaps in the archive's records of peers, oldest first."""
     ask = partial(context.archive.gaps, wanted.filter(context), deadline=context.deadline)

@@ -28,7 +28,7 @@ class _Activity(Spanned):
     hide_empty_samples: bool = Field(default=True, description="Leave out parts without messages.")
 
 
-@router.get("/bgp-update-activity/data.json", summary="How much was said of a prefix or an AS, over time")
+@router.get("/bgp-update-activity/data.json", summary="Announcements and withdrawals of a prefix or an AS, over time")
 async def bgp_update_activity(context: QueryContextDep, wanted: Annotated[_Activity, Query()]) -> JSONResponse:
     """Announcements and withdrawals of a prefix or an AS in each part of a time range (by default the last day)."""
 
