@@ -204,7 +204,8 @@ class Session(DocumentModel):
     """The line of the spool that reported the end: its place among others of that time."""
     ended_by: Literal["peer", "exabgp", "router", "collector"] | None = None
     """`peer`: it sent a NOTIFICATION or closed the connection, or the network to it failed. `exabgp`: ExaBGP sent a
-    NOTIFICATION (hold timer, malformed message) or failed itself; `router`: the router that reports it did.
+    NOTIFICATION (hold timer, malformed message) or failed itself; `router`: the router, or route collector, that
+    reports it did.
     `collector`: the collector was stopped, restarted or reconfigured, which says nothing about the peer."""
     reason: str | None = None
     """As text: `NOTIFICATION received: Cease / Administrative Reset: for maintenance`."""

@@ -16,6 +16,7 @@ from typing_extensions import TypeIs
 from collector.archive.gaps import GapFinder
 from collector.archive.tally import counts_of, tally
 from collector.archive.tracker_state import STATE, PeerState, TrackerState
+from collector.bgp.notifications import closes_session
 from collector.sources.source import NONE, Effect, End, ResentTable, SessionFacts, Source
 from schemas import documents
 from schemas.documents import Gap, Place, Session
@@ -217,25 +218,23 @@ class SessionTracker:
             if neighbour.session:
                 self._end(line, neighbour.last_seen, neighbour, End("collector", _UNHEARD))
             self._begin(key, ts, neighbour, message, "up")
-        elif neighbour.session is None and kind in _OF_ROUTES and effect.begun is not None:
-            neighbour.opened = dict(effect.begun)
-            self._begin(key, ts, neighbour, message, "up")
         elif neighbour.session is None and kind in _OF_ROUTES:
-            self._gaps.unheard(line, None, ts, message.peer)
-            self._begin(key, ts, neighbour, message, "seen")
+            self._begin_with_routes(line, key, ts, neighbour, message, effect)
         session = neighbour.session
         if kind == "open":
             neighbour.opened = message.model_dump(include={"router_id", "hold_time", "capabilities", "local"})
             neighbour.offered = neighbour.opened["capabilities"]
+            if session is None:
+                neighbour.gaps = self._state.gaps.gaps
         elif session is None and neighbour.opened and kind == "keepalive":
             neighbour.opened["last_keepalive"] = ts  # it confirms the OPEN (RFC 4271 8.2.2), before `up`
         if session is None:
-            return self._place(ts, line, None)
+            return self._place(ts, line, self._reported_end(line, ts, message, neighbour))
         if kind not in _OURS:
             tally(session, ts, message)
         self._dirty[id(session)] = session
         if kind in ("notification", "sent"):
-            neighbour.notification = self._source.notification_of(message) or neighbour.notification
+            self._notified(line, ts, message, neighbour)
         if kind == "state" and message.state == "down":
             neighbour.ended, neighbour.gaps = session, self._state.gaps.gaps
             self._end(line, ts, neighbour, self._source.explain(message.reason, neighbour.notification))
@@ -245,7 +244,7 @@ class SessionTracker:
         """Forget an ended session when another one begins; continue it if its peer does."""
         kind = message.kind
         if kind == "open" or (kind == "state" and message.state != "down"):
-            neighbour.ended = None
+            neighbour.ended = neighbour.closed = None
         elif neighbour.ended and kind in _OF_A_SESSION:
             self._take_up(line, ts, message.peer, neighbour)
 
@@ -253,6 +252,29 @@ class SessionTracker:
         return Place(make_key(ts, self._number, line), ts, self._collector, session)
 
     # --- sessions -----------------------------------------------------------------------------------------------
+
+    def _begin_with_routes(
+        self, line: int, key: ObjectId, ts: datetime, neighbour: PeerState, message: Any, effect: Effect
+    ) -> None:
+        """Begin a session whose `up` was not reported; unless nothing else of it is missing, that is a gap."""
+        if effect.begun is not None:
+            neighbour.opened = dict(effect.begun)
+        confirmed = "last_keepalive" in (neighbour.opened or {}) and neighbour.gaps == self._state.gaps.gaps
+        if effect.begun is not None or confirmed:
+            self._begin(key, ts, neighbour, message, "up")
+        else:
+            self._gaps.unheard(line, None, ts, message.peer)
+            self._begin(key, ts, neighbour, message, "seen")
+
+    def _notified(self, line: int, ts: datetime, message: Any, neighbour: PeerState) -> None:
+        """End the session with the NOTIFICATION in a message, if it has one: it closes the connection (RFC 4271 6)."""
+        found = self._source.notification_of(message)
+        if found is None:
+            return
+        neighbour.notification = found
+        if closes_session(found.code, found.subcode) and not self._source.reports_ends:
+            neighbour.closed = neighbour.session
+            self._end(line + 1, ts, neighbour, self._source.explain(None, found))
 
     def _begin(
         self, key: ObjectId, ts: datetime, neighbour: PeerState, message: Any, began: Literal["up", "seen"]
@@ -271,6 +293,7 @@ class SessionTracker:
             path_ids=False,
             **facts,
         )
+        neighbour.closed = None
         self._dirty[id(neighbour.session)] = neighbour.session
 
     def _end(self, line: int, ts: datetime, neighbour: PeerState, end: End) -> None:
@@ -280,6 +303,16 @@ class SessionTracker:
             session.ended_by, session.reason, session.notification = end
             self._dirty[id(session)] = session
             neighbour.session = neighbour.opened = neighbour.notification = None
+
+    def _reported_end(self, line: int, ts: datetime, message: Any, neighbour: PeerState) -> ObjectId | None:
+        """The key of the session that a NOTIFICATION had closed, if this is its `down`: it ends there, as reported."""
+        session = neighbour.closed
+        if session is None or message.kind != "state" or message.state != "down":
+            return None
+        session.until, session.until_line = ts, line
+        self._dirty[id(session)] = session
+        neighbour.closed = None
+        return session.key
 
     def _take_up(self, line: int, ts: datetime, peer: Peer, neighbour: PeerState) -> None:
         """Continue a session whose `down` was not its end, unless the beginning of another may have been lost.

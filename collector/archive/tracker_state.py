@@ -34,8 +34,10 @@ class PeerState:
     session: Session | None = None
     ended: Session | None = None
     """The last session that ended, until another one begins: if the peer goes on sending messages, it had not ended."""
+    closed: Session | None = None
+    """The last session that a NOTIFICATION closed, until another one begins: a `down` that follows belongs to it."""
     gaps: int = 0
-    """The number of gaps at that `down`: in a later one the beginning of another session may be lost."""
+    """The number of gaps at that `down`, or at the last OPEN: with a later one something may be lost since then."""
 
 
 @dataclass(slots=True)

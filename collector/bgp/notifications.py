@@ -25,6 +25,9 @@ CONNECTION_COLLISION: Final = 7
 OUT_OF_RESOURCES: Final = 8
 HARD_RESET: Final = 9  # RFC 8538 section 3
 
+_OF_ANOTHER_CONNECTION: Final = frozenset({(5, 1), (5, 2), (CEASE, CONNECTION_COLLISION)})
+"""Errors in OpenSent and OpenConfirm (RFC 6608), and the end of a connection that collides with one that is up."""
+
 _ERRORS: Final[dict[int, tuple[str, dict[int, str]]]] = {
     1: (
         "Message Header Error",
@@ -88,6 +91,14 @@ _ERRORS: Final[dict[int, tuple[str, dict[int, str]]]] = {
 }
 """RFC 4271 4.5 (5 of OPEN and 7 of UPDATE: RFC 1771), 4486, 5492, 6608, 7313, 8538, 9234, 9384 and 9687."""
 _SUBCODES_WITH_TEXT: Final = {(CEASE, ADMINISTRATIVE_SHUTDOWN), (CEASE, ADMINISTRATIVE_RESET)}  # RFC 9003
+
+
+def closes_session(code: int, subcode: int) -> bool:
+    """Whether a NOTIFICATION closes a session that is up; others can only be of a second connection with the peer.
+
+    These are errors in an OPEN, or before a session is up, and collisions (RFC 4271 6.2, 6.8; RFC 6608).
+    """
+    return code != OPEN_ERROR and (code, subcode) not in _OF_ANOTHER_CONNECTION
 
 
 def notification(code: int, subcode: int, data: bytes = b"") -> bytes:

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from collector.bgp.messages import HEADER_LENGTH, NOTIFICATION
 from collector.bgp.notifications import notification_words
 from collector.instances import Instance
-from collector.sources.source import Ask, Decoder, End, Rejection, RoutersHere, SessionFacts, StatelessDecoder
+from collector.sources.source import Ask, Decoder, End, EndedBy, Rejection, RoutersHere, SessionFacts, StatelessDecoder
 from schemas.documents import SessionNotification
 from schemas.message import Message, Notification, PeerMessage, Sent
 from schemas.notes import SourceNote
@@ -34,8 +35,10 @@ class SecondHandSource:
 
     def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message."""
-        if not isinstance(message, Notification):
-            return None
+        if isinstance(message, Sent):
+            if message.category != str(NOTIFICATION):
+                return None
+            return notification_in("sent", bytes.fromhex(message.detail["bytes"])[HEADER_LENGTH:])
         return notification_in("received", bytes((message.code, message.subcode)) + _bytes_of(message.data))
 
     def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
@@ -43,7 +46,8 @@ class SecondHandSource:
         if notification is None:
             return End("peer", self.unexplained(reason))
         words = notification_words(bytes((notification.code, notification.subcode)) + bytes.fromhex(notification.data))
-        return End("peer", f"NOTIFICATION received: {words}", notification)
+        by: EndedBy = "peer" if notification.direction == "received" else "router"
+        return End(by, f"NOTIFICATION {notification.direction}: {words}", notification)
 
     def unexplained(self, reason: str | None) -> str:
         """The reason for the end of a session without a NOTIFICATION."""
@@ -58,8 +62,10 @@ class SecondHandSource:
         return RoutersHere()
 
 
-def notification_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification:
-    """The NOTIFICATION in the body of a message, without its header."""
+def notification_in(direction: Literal["sent", "received"], body: bytes) -> SessionNotification | None:
+    """The NOTIFICATION in the body of a message, without its header; None if it is too short for one."""
+    if len(body) < 2:  # code and subcode
+        return None
     return SessionNotification(direction=direction, code=body[0], subcode=body[1], data=body[2 : 2 + _MOST_DATA].hex())
 
 

@@ -195,6 +195,10 @@ class Source(Protocol):
     def has_routers(self) -> bool:
         """Whether routers, or collectors, report its peers, so that documents have `peer.router`."""
 
+    @property
+    def reports_ends(self) -> bool:
+        """Whether it reports each session that a NOTIFICATION closes as `down`, and no other, right behind it."""
+
     def configured(self, settings: Settings) -> int:
         """How many instances of it are configured."""
 

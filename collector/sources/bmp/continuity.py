@@ -17,10 +17,11 @@ from typing import cast
 
 from pydantic import TypeAdapter
 
+from collector.bgp.notifications import closes_session
 from collector.sources.bmp import words
 from collector.sources.source import NONE, Effect, Loss, ResentTable, SessionFacts
 from schemas.json_object import JsonObject
-from schemas.message import Counted, Dropped, Event, ReceiverStart, RouterEvent, StateChange, Update
+from schemas.message import Counted, Dropped, Event, Notification, ReceiverStart, RouterEvent, StateChange, Update
 from schemas.notes import SourceNote
 from schemas.peer import Peer
 from schemas.stored import GapCause
@@ -62,6 +63,8 @@ class _ReportedSession:
     named: bool
     """Whether a Peer Up reported it in the router's current connection."""
     facts: JsonObject
+    closed: bool = False
+    """Whether a mirrored NOTIFICATION has closed it; its Peer Down, and what the router still has of it, follow."""
 
 
 @dataclass(slots=True)
@@ -149,6 +152,8 @@ class RouterContinuity:
             return Effect([Loss(counted.peer, ts, None, "router", "it lost what it was to mirror")]) if lost else NONE
         if kind == "statistics":
             return NONE
+        if isinstance(message, Notification):
+            return _notified(router, message)
         return _monitored(router, ts, counted)
 
 
@@ -181,7 +186,7 @@ def _comes(view: _View, lost: datetime, ts: datetime) -> Loss:
 def _up(router: _FollowedRouter, ts: datetime, message: StateChange) -> Effect:
     name, ports = message.peer.name, list((message.source.model_extra or {}).get("ports", ()))  # type: ignore[union-attr]
     known = router.sessions.get(name)
-    if known is None or known.ports != ports:
+    if known is None or known.ports != ports or known.closed:
         ended = NONE
         if known:
             names = frozenset((name, *(view.peer.name for view in router.of(name))))
@@ -206,6 +211,19 @@ def _down(router: _FollowedRouter, message: StateChange) -> Effect:
     return Effect(ended=end.reason, names=names, by=end.by)
 
 
+def _notified(router: _FollowedRouter, message: Notification) -> Effect:
+    """A mirrored NOTIFICATION closes the session, and all its tables end with it."""
+    session = router.sessions.get(message.peer.name)
+    if session is None or session.closed:
+        return Effect(is_late=True)
+    if not closes_session(message.code, message.subcode):
+        return NONE
+    session.closed = True
+    names = frozenset(view.peer.name for view in router.of(message.peer.name)) - {message.peer.name}
+    end = words.explain(None, words.notification_of(message))
+    return Effect(ended=end.reason, names=names, by=end.by)
+
+
 def _forget(router: _FollowedRouter, name: str) -> None:
     for view in list(router.of(name)):
         del router.views[view.peer.name]
@@ -215,7 +233,8 @@ def _forget(router: _FollowedRouter, name: str) -> None:
 def _monitored(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effect:
     """A router reports routes, or mirrors a peer's message."""
     peer, message = counted.peer, counted.message
-    if peer.rib is None and peer.name not in router.sessions:  # FRR continues to mirror after a Peer Down
+    session = router.sessions.get(peer.itself.name)
+    if session.closed if session else peer.rib is None:  # FRR continues to mirror after a Peer Down
         return Effect(is_late=True)
     view = router.views.get(peer.name)
     effect = NONE
@@ -223,7 +242,6 @@ def _monitored(router: _FollowedRouter, ts: datetime, counted: Counted) -> Effec
         if counted.kind not in _OF_ROUTES:
             return NONE
         view = router.views[peer.name] = _View(peer, ts)
-        session = router.sessions.get(peer.itself.name)
         if session:
             effect = Effect(begun=cast("SessionFacts", session.facts))
         elif peer.rib is not None:

@@ -28,7 +28,6 @@ from schemas.documents import SessionNotification
 from schemas.message import Counted, Message, Notification, PeerMessage, Sent, StateChange
 from schemas.notes import SourceNote
 
-_MOST_DATA = 512
 _OF_AN_OPEN = ("router_id", "hold_time", "capabilities")
 
 
@@ -40,6 +39,7 @@ class BmpSource:
     binary = True
     in_order = True
     has_routers = True
+    reports_ends = False
 
     def configured(self, settings: Settings) -> int:
         """One receiver serves all routers."""
@@ -70,10 +70,7 @@ class BmpSource:
 
     def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
         """The NOTIFICATION in this message, which the router mirrors."""
-        if not isinstance(message, Notification):
-            return None
-        data = message.data[: 2 * _MOST_DATA]
-        return SessionNotification(direction="received", code=message.code, subcode=message.subcode, data=data)
+        return words.notification_of(message) if isinstance(message, Notification) else None
 
     def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
         """Why a session ended, according to the router's Peer Down."""

@@ -13,8 +13,10 @@ from collector.sources.bmp.messages import BadBmpError
 from collector.sources.source import End, EndedBy
 from schemas.documents import SessionNotification
 from schemas.json_object import JsonObject
+from schemas.message import Notification
 
 _LONGEST_TEXT: Final = 4096
+_MOST_DATA: Final = 512
 _LARGEST: Final = 2**63 - 1
 """The largest number that MongoDB can hold."""
 
@@ -134,13 +136,22 @@ def peer_down(body: bytes) -> str:
     return f"reason {reason}{f', {data.hex()}' if data else ''}"
 
 
+def notification_of(message: Notification) -> SessionNotification:
+    """What the peer said with a NOTIFICATION that is mirrored."""
+    data = message.data[: 2 * _MOST_DATA]
+    return SessionNotification(direction="received", code=message.code, subcode=message.subcode, data=data)
+
+
 def explain(reason: str | None, notification: SessionNotification | None) -> End:
     """The reason from `peer_down`, and who ended the session.
 
     Args:
-        reason: the text of `peer_down`.
+        reason: the text of `peer_down`; None if there is no Peer Down yet, and the NOTIFICATION is the end.
         notification: the NOTIFICATION, if it was mirrored as well.
     """
+    if reason is None and notification:
+        body = bytes((notification.code, notification.subcode)) + bytes.fromhex(notification.data)
+        return End("peer", f"{_RECEIVED}: {notification_words(body)}", notification)
     if reason is None:
         return End("router", "it is not said why")
     found = _NOTIFIED.match(reason)

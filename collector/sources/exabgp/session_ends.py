@@ -36,9 +36,11 @@ def explain(reason: str | None, notification: SessionNotification | None = None)
     """Why a session ended.
 
     Args:
-        reason: ExaBGP's text in a `down`.
+        reason: ExaBGP's text in a `down`; None if there is none yet, and the NOTIFICATION is the end.
         notification: the NOTIFICATION that was sent or received in this session, if any.
     """
+    if reason is None and notification is not None:
+        return _notified(notification)
     if found := _NOTIFICATION.search(reason or ""):
         direction, code, subcode = found[1], int(found[2]) & 0xFF, int(found[3]) & 0xFF
         if notification is None or (notification.direction, notification.code, notification.subcode) != (
@@ -47,7 +49,7 @@ def explain(reason: str | None, notification: SessionNotification | None = None)
             subcode,
         ):
             notification = _notification("sent" if direction == "sent" else "received", code, subcode, "")
-        return End(_by(notification), f"NOTIFICATION {direction}: {_words(notification)}", notification)
+        return _notified(notification)
     reason = (reason or "").removeprefix("peer reset, message (")  # 4.2 begins it in this way
     if not reason:
         return End("exabgp", _NO_REASON)
@@ -71,6 +73,11 @@ def _notification(direction: Literal["sent", "received"], code: int, subcode: in
     digits = data.removeprefix("0x").lower()[: 2 * _MAX_DATA]
     kept = digits if _HEXADECIMAL.fullmatch(digits) else ""  # lines come from outside
     return SessionNotification(direction=direction, code=code, subcode=subcode, data=kept)
+
+
+def _notified(notification: SessionNotification) -> End:
+    words = f"NOTIFICATION {notification.direction}: {_words(notification)}"
+    return End(_by(notification), words, notification)
 
 
 def _by(notification: SessionNotification) -> EndedBy:

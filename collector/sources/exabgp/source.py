@@ -27,6 +27,7 @@ class ExabgpSource:
     binary = False
     in_order = True
     has_routers = False
+    reports_ends = False
 
     def configured(self, settings: Settings) -> int:
         """Its processes, each with some of the peers."""

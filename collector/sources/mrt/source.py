@@ -15,7 +15,7 @@ from schemas.message import Counted, Event, Message
 from schemas.notes import SourceNote
 
 
-class _NothingCounted:
+class NothingCounted:
     """The records of a file are complete: nothing refers to others. See `Continuity`."""
 
     def hole(self, line: int, since: datetime, until: datetime, records: int) -> bool:
@@ -43,6 +43,7 @@ class MrtSource(SecondHandSource):
     binary = True
     in_order = True
     has_routers = False
+    reports_ends = False
 
     def configured(self, settings: Settings) -> int:
         """None: files are imported, and nothing runs."""
@@ -58,7 +59,7 @@ class MrtSource(SecondHandSource):
 
     def continuity(self, ranges: Iterable[str], note: SourceNote) -> Continuity:
         """Nothing is counted."""
-        return _NothingCounted()
+        return NothingCounted()
 
     def unexplained(self, reason: str | None) -> str:
         """The states between which the session changed."""

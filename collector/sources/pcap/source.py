@@ -4,19 +4,42 @@
 
 from __future__ import annotations
 
-from collector.bgp.messages import NOTIFICATION
-from collector.bgp.notifications import notification_words
+from collections.abc import Iterable
+from datetime import datetime
+
 from collector.sources.mrt.decode import counted, decode
-from collector.sources.mrt.source import MrtSource
+from collector.sources.mrt.source import MrtSource, NothingCounted
 from collector.sources.pcap.records import read_lost
-from collector.sources.second_hand import notification_in
-from collector.sources.source import End, Rejection
-from schemas.documents import SessionNotification
-from schemas.message import Counted, Message, Notification, OtherSource, Sent
+from collector.sources.source import NONE, Continuity, Effect, Rejection
+from schemas.message import Counted, Message, Open, OtherSource, StateChange
+from schemas.notes import SourceNote
 from schemas.peer import Peer
 from schemas.scalars import from_unix
 
 _SOURCE = OtherSource(name="pcap")
+
+
+class _Connections(NothingCounted):
+    """What an end still sends when its session has ended was in flight, and belongs to no session."""
+
+    def __init__(self, note: SourceNote) -> None:
+        self._ended = set(note.get("ended", ()))
+        """The peers, by name, that have not begun another session since."""
+
+    def count(self, line: int, ts: datetime, counted: Counted) -> Effect:
+        """Follow a peer's connection; after a loss, the beginning of another may be missing."""
+        name, message = counted.peer.name, counted.message
+        if isinstance(message, StateChange) and message.state == "down":
+            self._ended.add(name)
+        elif message is None or isinstance(message, Open | StateChange):
+            self._ended.discard(name)
+        elif name in self._ended:
+            return Effect(is_late=True)
+        return NONE
+
+    def note(self) -> SourceNote:
+        """The peers whose session has ended."""
+        return {"ended": sorted(self._ended)} if self._ended else {}
 
 
 class PcapSource(MrtSource):
@@ -24,6 +47,7 @@ class PcapSource(MrtSource):
 
     name = "pcap"
     has_routers = True
+    reports_ends = True
     silence = "the capture ends here"
 
     def decode(self, raw: bytes) -> Message | Rejection:
@@ -39,23 +63,13 @@ class PcapSource(MrtSource):
         address, asn = lost.sender
         return Counted(Peer(address=address, asn=asn, router=lost.receiver), None, None, None, from_unix(lost.time))
 
-    def notification_of(self, message: Notification | Sent) -> SessionNotification | None:
-        """The NOTIFICATION in this message."""
-        if isinstance(message, Sent) and message.category == str(NOTIFICATION):
-            body = bytes.fromhex(message.detail["bytes"])[19:]
-            return notification_in("sent", body) if len(body) > 1 else None
-        return super().notification_of(message)
+    def continuity(self, ranges: Iterable[str], note: SourceNote) -> Continuity:
+        """A `Continuity` that knows whose connection has ended."""
+        return _Connections(note)
 
-    def explain(self, reason: str | None, notification: SessionNotification | None = None) -> End:
-        """Why a session ended: the NOTIFICATION of either end as text, or the end of its TCP connection."""
-        if notification is None:
-            return End("peer", "its TCP connection ended")
-        if notification.direction == "sent":
-            words = notification_words(
-                bytes((notification.code, notification.subcode)) + bytes.fromhex(notification.data)
-            )
-            return End("router", f"NOTIFICATION sent: {words}", notification)
-        return super().explain(reason, notification)
+    def unexplained(self, reason: str | None) -> str:
+        """There was no NOTIFICATION of either end."""
+        return "its TCP connection ended"
 
 
 PCAP = PcapSource()

@@ -60,6 +60,7 @@ class RisLiveSource(SecondHandSource):
     binary = False
     in_order = False
     has_routers = True
+    reports_ends = False
 
     def configured(self, settings: Settings) -> int:
         """One if there is a URL."""
