@@ -91,6 +91,12 @@ class _Reached(TypedDict, total=False):
     """How many tables of its RIB dumps are stored."""
     last: datetime | None
     """The time at which its sessions end; None if it has none."""
+    follows: str
+    """The key of the file whose sessions continue in it."""
+    joined: bool
+    """Of messages: whether its sessions continue in the files that follow it, and were imported before it."""
+    tables_are_stored: Literal[True]
+    """The tables that were due for its sessions are stored; later they may be removed again (`rib.snapshot_days`)."""
 
 
 class ImportProgress(_Reached, total=False):

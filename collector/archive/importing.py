@@ -4,7 +4,8 @@ A file is identified by its bytes. It has its own number, which is part of its r
 same keys. Its progress, and the state of the sessions, are recorded in `meta` after documents are stored. A file of
 messages that begins with all bytes of an imported one is that file, grown: it continues with that one's number.
 
-Sessions continue from one file to the next if the files are consecutive; otherwise they end, for unknown reasons.
+Sessions continue from one file to the next if the files are consecutive, in whatever order these are imported (see
+`joining`); otherwise they end, for unknown reasons.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,7 +23,8 @@ from bson import ObjectId
 
 from collector.archive.archiver import Archiver, check_schema
 from collector.archive.digests import digests_of
-from collector.archive.session_tracker import SessionTracker
+from collector.archive.followed_files import end_sessions, first_line, preceding
+from collector.archive.joining import join_following, join_preceding
 from collector.bgp import mrt, mrt_messages
 from collector.bgp.mrt_header import UnreadableError, describe_type, is_of_session, is_of_table, type_of
 from collector.errors import ImportFileError, StoreUnavailableError
@@ -31,19 +33,13 @@ from collector.spool.framing import frame, unframe
 from collector.spool.segment import SpooledLine
 from collector.store.mongo import Store
 from schemas.documents import Place
-from schemas.keys import FILE_BITS, FILE_RECORD_BITS, collector_number, instance_name, key_collector
-from schemas.meta import ImportDocument, ImportFacts, SelectionDocument
+from schemas.keys import FILE_RECORD_BITS, collector_number, instance_name, key_collector
+from schemas.meta import ImportDocument, ImportFacts, ImportProgress, SelectionDocument
 from schemas.notes import ArchiverNote
 from schemas.stored import RejectDocument
 
-FOLLOWS = timedelta(minutes=5)
-"""A file that starts this soon after the end of another continues it: collectors write more often than this."""
-_DUMP_FOLLOWED = timedelta(seconds=30)
-"""Updates that begin at most this long before a RIB dump follow it: files may begin before their nominal time."""
 _CHUNK = 2**20
 _AT_ONCE = 1000
-SILENCE = "the files end here"
-"""Why a session ended that another file may continue."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +79,13 @@ class Imported:
     """The result of importing a file."""
 
     path: Path
+    key: str = ""
+    """The key of its document in `meta`."""
     records: int = 0
     """Records stored by this import, as messages or as rejects."""
     rejected: int = 0
+    joined: int = 0
+    """Files behind it that were imported before, in which its sessions continue."""
     left_out: int = 0
     """Records that the selection excludes."""
     others: dict[str, int] = field(default_factory=dict)
@@ -96,6 +96,8 @@ class Imported:
     """Whether that part was the whole file then."""
     was_imported: bool = False
     """Whether it was imported before, so that nothing was done."""
+    tables_are_stored: bool = False
+    """Whether the tables that were due for its sessions are stored too."""
     first: datetime | None = None
     """The time of its first record."""
     reasons: Counter[str] = field(default_factory=Counter)
@@ -240,7 +242,7 @@ class FileImporter(ABC):
             on_read: called with the number of bytes of it processed so far.
 
         Raises:
-            ImportFileError: it was imported with another selection.
+            ImportFileError: it was imported with another selection, or is a capture that has grown since.
             ReplayError: it cannot be read, or is not an MRT file.
             StoreError: the store does not answer; what is stored stays, and the next import continues there.
         """
@@ -248,8 +250,11 @@ class FileImporter(ABC):
         result = Imported(path)
         first = next(self._open(path, lambda _: None).frames())
         document, result.grown = await self._begin(path, first)
-        result.was_imported, result.first = document["done"], document["first"]
+        result.key, result.first = document["_id"], document["first"]
+        result.was_imported, result.tables_are_stored = document["done"], "tables_are_stored" in document
         if result.was_imported:
+            if document.get("joined") is False:  # that import was interrupted there
+                await self._join(document["_id"])
             return result
         await self._store_file(path, document, result, on_read)
         result.seconds = time.monotonic() - began
@@ -274,10 +279,15 @@ class FileImporter(ABC):
         shorter: list[ImportDocument] = []
         if is_of_table(first.raw):
             facts["dump"] = True  # if it has grown, its tables are stored anew: they lacked routes
-        elif self._open is mrt.MrtFile:  # how a capture is read depends on all that is in it
+        else:
             shorter = await self._store.meta.shorter_imports(self._collector, facts)
         digests = digests_of(path, {facts["size"], *(one["size"] for one in shorter)})
         grown = [one for one in shorter if one["_id"].endswith(digests[one["size"]])]
+        if grown and self._open is not mrt.MrtFile:  # how a capture is read depends on all that is in it
+            raise ImportFileError(
+                f"{path} is a capture that has grown since it was imported as {self._collector}",
+                "import it under another name (--collector); or capture into one file after another (tcpdump -G)",
+            )
         longest = max(grown, key=lambda one: one["size"], default=None)
         if longest:
             self._check_selection(path, longest)
@@ -291,6 +301,14 @@ class FileImporter(ABC):
                 f"{path} was imported as {self._collector} already, with other --start, --end or --peer",
                 "import it under another name (--collector)",
             )
+
+    async def _join(self, key: str) -> int:
+        """Join the sessions of a file with those of other files; returns how many files behind it are concerned."""
+        (document,) = [one for one in await self._store.meta.imports(self._collector) if one["_id"] == key]
+        document = await join_preceding(self._store, self._source, document)
+        joined = await join_following(self._store, self._source, document)
+        await self._store.meta.note_import(key, {"joined": True})
+        return joined
 
     @abstractmethod
     async def _store_file(
@@ -315,8 +333,11 @@ class Importer(FileImporter):
         records = _Records(
             path, self._open, first_line(document), self._selection, document.get("next_line", 0), result
         )
-        before_it = document.get("note") or await note_before(self._store, document)
-        records.note = before_it if "note" in document else {**before_it, "stored": 0, "rejected": 0, "refused": 0}
+        if "note" in document:
+            records.note = document["note"]
+        else:
+            before_it = await self._note_before(document)
+            records.note = {**before_it, "stored": 0, "rejected": 0, "refused": 0}
         before = records.note.get("rejected", 0)
         result.continued = "note" in document
         importer = _FileArchiver(
@@ -329,37 +350,21 @@ class Importer(FileImporter):
                 "import again when it is back",
             )
         result.rejected = records.note.get("rejected", 0) - before
-        last = await self._end_sessions(records.note)
-        await self._store.meta.note_import(document["_id"], {"done": True, "last": last, "note": records.note})
+        last = await end_sessions(self._store, self._source, self._collector, records.note)
+        done: ImportProgress = {"done": True, "last": last, "note": records.note, "joined": False}
+        await self._store.meta.note_import(document["_id"], done)
+        result.joined = await self._join(document["_id"])
 
-    async def _end_sessions(self, note: ArchiverNote) -> datetime | None:
-        """End the sessions that are up where the file ends, unless another file continues them; return that time."""
-        if "tracker" not in note:
-            return None
-        tracker = SessionTracker(self._source, self._collector, note=note["tracker"], instance=self._source.name)
-        tracker.end_all(SILENCE)
-        await self._store.replace("sessions", [session.to_document() for session in tracker.take_changed()])
-        return tracker.time
+    async def _note_before(self, document: ImportDocument) -> ArchiverNote:
+        """The state of the sessions at the end of the file that this one follows; if it follows none, only its time.
 
-
-def first_line(document: ImportDocument) -> int:
-    """The number, in keys, of a file's first record."""
-    return document["number"] % (1 << FILE_BITS) << FILE_RECORD_BITS
-
-
-async def note_before(store: Store, document: ImportDocument) -> ArchiverNote:
-    """The state of the sessions at the end of the file that this one follows; {} if it follows none."""
-    first, found = document["first"], []
-    for one in await store.meta.imports(document["collector"]):
-        alike = (one["source"], one["selection"]) == (document["source"], document["selection"])
-        if alike and one["done"] and one["last"] and one["_id"] != document["_id"]:
-            # Sessions cannot begin before a dump, which ends at the time at which it begins.
-            overlap = timedelta(0) if "dump" in document else _DUMP_FOLLOWED if "dump" in one else FOLLOWS
-            if one["last"] - overlap <= first <= one["last"] + FOLLOWS:
-                found.append(one)
-    # Of two that end at the same time, the dump was imported later, or has fewer sessions.
-    newest = max(found, key=lambda one: (one["last"], "dump" in one), default=None)
-    return newest["note"] if newest else {}
+        Without that, a reject at the beginning would have none.
+        """
+        before = await preceding(self._store, document)
+        if before is None:
+            return {"tracker": {"last_ts": document["first"].isoformat()}}
+        await self._store.meta.note_import(document["_id"], {"follows": before["_id"]})
+        return before["note"]
 
 
 async def sessions_since(store: Store, collector: str, source: Source, since: datetime) -> list[ObjectId]:

@@ -130,7 +130,7 @@ def _reach(shown: ProgressLine, before: int, total: int, size: int) -> None:
 async def _store_tables(settings: Settings, store: Store, name: str, results: Sequence[Imported]) -> None:
     """Store the tables that are due for sessions in the files, so that queries need not fold them completely.
 
-    Also for files that were imported before: that import may have been killed here.
+    Also for files that were imported before, if that import was killed here.
     """
     from collector.archive.importing import sessions_since
     from collector.cli.progress import progress
@@ -139,11 +139,14 @@ async def _store_tables(settings: Settings, store: Store, name: str, results: Se
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 
-    if begun := [one.first for one in results if one.first]:
+    unfinished = [one for one in results if not one.tables_are_stored]
+    if begun := [one.first for one in unfinished if one.first]:
         sessions = [key for source in (MRT, PCAP) for key in await sessions_since(store, name, source, min(begun))]
         with progress(of="sessions folded") as shown:
             rhythm = Rhythm(settings.rib.snapshot_hours, settings.rib.snapshot_updates)
             await catch_up(store, sessions, rhythm, shown.reach)
+    for one in unfinished:
+        await store.meta.note_import(one.key, {"tables_are_stored": True})
 
 
 def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
@@ -193,6 +196,8 @@ def _tell(one: Imported, found: ImportFiles) -> None:
         sys.stderr.write("  it has grown since it was imported: only what is new is counted\n")
     elif one.continued:
         sys.stderr.write("  continued where an interrupted import had stopped: what that one stored is not counted\n")
+    if one.joined:
+        sys.stderr.write(f"  its sessions continue in {_count(one.joined, 'file')} behind it, imported before\n")
     if one.twice:
         sys.stderr.write(f"  {one.twice:,} routes are listed twice: the last one counts\n")
     if one.differ:

@@ -16,7 +16,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from collector.archive.importing import FOLLOWS, SILENCE, FileImporter, Imported, Selection, first_line, note_before
+from collector.archive.followed_files import FOLLOWS, SILENCE, first_line, preceding
+from collector.archive.importing import FileImporter, Imported, Selection
 from collector.archive.session_tracker import SessionTracker
 from collector.dumps.differences import Differences, compare
 from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, WantedTables
@@ -70,8 +71,9 @@ class DumpImporter(FileImporter):
         self, path: Path, document: ImportDocument, result: Imported, on_read: Callable[[int], None]
     ) -> None:
         result.continued = document.get("tables", 0) > 0
-        note = await note_before(self._store, document)
-        course = _ImportCourse(document, self._tracker(note.get("tracker")), result, on_read)
+        before = await preceding(self._store, document)
+        note = before["note"].get("tracker") if before else None
+        course = _ImportCourse(document, self._tracker(note), result, on_read)
         reader = DumpReader(path, wanted(self._selection), course.read)
         await self._store_all(course, reader.read())
         add_counts(result, reader)

@@ -77,6 +77,14 @@ async def test_killed_while_tables_are_stored(tmp_path: Path, mongodb_uri: str, 
     assert len(whole["snapshots"]) == 4
     assert found[database] == whole
 
+    # Tables that have been removed since (`rib.snapshot_days`) are not stored again.
+    async with Store.open(mongodb_uri, database=name) as store:
+        for removed in ("snapshots", "snapshot_parts"):
+            await store.remove(removed, {})
+        with ImportFiles(names) as files:
+            await _import(settings, files, "rrc", Selection())
+        assert (await everything(store))["snapshots"] == []
+
 
 async def everything(store: Store) -> dict[str, list[Any]]:
     """All documents, except when a table was written."""

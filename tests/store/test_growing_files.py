@@ -12,8 +12,12 @@ from collector.archive.importing import Importer, Selection
 from collector.errors import ImportFileError
 from collector.query.verify.imported import verify_imports
 from collector.sources.mrt.source import MRT
+from collector.sources.pcap.records import Capture
+from collector.sources.pcap.source import PCAP
 from collector.store.mongo import Store
+from tests import capture_builder as build
 from tests.mrt_builder import announcement, message, state_change
+from tests.unit.test_captures import established
 
 T = 1_800_000_000
 COLLECTIONS = ("updates", "messages", "sessions", "gaps", "rejects")
@@ -104,3 +108,20 @@ async def test_a_file_grows_under_its_own_selection_only(tmp_path: Path, store: 
         await importer(store, Selection(peers=frozenset({"192.0.2.1"}))).take(path)
     assert await everything(store) == before
     assert (await importer(store).take(path)).grown
+
+
+async def test_a_capture_that_has_grown_is_refused(tmp_path: Path, store: Store) -> None:
+    talk = established(build.Talk())
+    talk.say(announcement("10.0.0.0/8", 64500), announcement("10.1.0.0/16", 64500))
+    path = tmp_path / "capture"
+    for size in (-1, None):
+        path.write_bytes(build.pcap(talk.frames[:size], build.ETHERNET))
+        capture = Capture(path)
+        taking = Importer(store, source=PCAP, collector="here", selection=Selection(), open_file=capture.open)
+        if size:
+            assert (await taking.take(path)).records
+            before = await everything(store)
+        else:
+            with pytest.raises(ImportFileError, match="a capture that has grown"):
+                await taking.take(path)
+    assert await everything(store) == before

@@ -212,6 +212,14 @@ async def test_what_cannot_be_read_is_rejected_and_leaves_its_mark(tmp_path: Pat
     assert (looked.records, looked.rejected, looked.others) == (6, 2, told.others)
 
 
+async def test_a_reject_at_the_beginning_has_the_time_of_the_file(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "updates"
+    path.write_bytes(record(16, 99, b"", T) + message(bgp.message(bgp.UPDATE, b"\xff\xff\0\0"), time=T) + updates())
+    await imported(store, path)
+    found = await everything(store)
+    assert {one["ts"].timestamp() for one in (*found["rejects"], *found["gaps"])} == {T}
+
+
 async def test_path_identifiers_under_a_subtype_without_them_are_noticed(tmp_path: Path, store: Store) -> None:
     path = tmp_path / "updates"
     path.write_bytes(

@@ -188,6 +188,17 @@ async def test_a_dump_that_is_cut_or_damaged_is_stored_as_far_as_it_can_be_read(
     }
 
 
+async def test_a_complete_dump_replaces_the_one_that_was_cut(tmp_path: Path, store: Store) -> None:
+    whole = dump(T, build.rib("2001:db8:1::/48", entry(attributes(64501, hop="2001:db8::1"), 1), time=T))
+    assert (await imported(store, tmp_path / "rib", whole[:-7])).fault
+    told = await imported(store, tmp_path / "rib", whole)
+    assert (told.tables, told.routes, told.differ, told.was_imported) == (3, 5, 0, False)
+    more = ("2001:db8::2", "2001:db8:1::/48", "64501", "stands")
+    assert sorted(await routes(store, T)) == sorted([*FIRST, *SECOND, more])
+    found = await everything(store)
+    assert [len(found[name]) for name in ("sessions", "snapshots", "gaps", "rejects")] == [3, 3, 0, 0]
+
+
 async def test_verify_counts_what_imports_stored(tmp_path: Path, store: Store) -> None:
     said = (message(announcement(f"10.{number}.0.0/16", 64500, 7), time=T - 200 + number) for number in range(4))
     await imported(store, tmp_path / "before", b"".join(said) + build.record(16, 99, b"", T - 195))

@@ -1,0 +1,73 @@
+"""Which imported file follows which, and what the state of the sessions is between them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from collector.archive.session_tracker import SessionTracker
+from collector.sources.source import Source
+from collector.store.mongo import Store
+from schemas.keys import FILE_BITS, FILE_RECORD_BITS
+from schemas.meta import ImportDocument
+from schemas.notes import ArchiverNote
+
+FOLLOWS = timedelta(minutes=5)
+"""A file that starts this soon after the end of another continues it: collectors write more often than this."""
+_DUMP_FOLLOWED = timedelta(seconds=30)
+"""Updates that begin at most this long before a RIB dump follow it: files may begin before their nominal time."""
+SILENCE = "the files end here"
+"""Why a session ended that another file may continue."""
+
+
+def first_line(document: ImportDocument) -> int:
+    """The number, in keys, of a file's first record."""
+    return document["number"] % (1 << FILE_BITS) << FILE_RECORD_BITS
+
+
+async def preceding(store: Store, document: ImportDocument) -> ImportDocument | None:
+    """The imported file that a file follows, of the same source and selection; None if there is none."""
+    return _newest_before(document, await store.meta.imports(document["collector"]))
+
+
+async def following(store: Store, document: ImportDocument) -> ImportDocument | None:
+    """The imported file of messages that follows a file next; None if there is none."""
+    files = await store.meta.imports(document["collector"])
+    candidates = [one for one in files if _is_done(one) and "dump" not in one]
+    before = [(one, _newest_before(one, files)) for one in candidates]
+    found = [one for one, its in before if its and its["_id"] == document["_id"]]
+    return min(found, key=lambda one: one["first"], default=None)
+
+
+def _newest_before(document: ImportDocument, files: list[ImportDocument]) -> ImportDocument | None:
+    found = [one for one in files if _is_done(one) and _follows(document, one)]
+    # Of two that end at the same time, the dump was imported later, or has fewer sessions.
+    return max(found, key=lambda one: (one["last"], "dump" in one), default=None)
+
+
+def _is_done(one: ImportDocument) -> bool:
+    return one["done"] and bool(one["last"]) and "grown" not in one
+
+
+def _follows(document: ImportDocument, one: ImportDocument) -> bool:
+    alike = (one["source"], one["selection"]) == (document["source"], document["selection"])
+    last = one["last"]
+    if not alike or last is None or one["_id"] == document["_id"]:
+        return False
+    # Sessions cannot begin before a dump, which ends at the time at which it begins.
+    overlap = timedelta(0) if "dump" in document else _DUMP_FOLLOWED if "dump" in one else FOLLOWS
+    is_earlier = "dump" in one or (one["first"], one["number"]) < (document["first"], document["number"])
+    return is_earlier and last - overlap <= document["first"] <= last + FOLLOWS
+
+
+async def end_sessions(store: Store, source: Source, collector: str, note: ArchiverNote) -> datetime | None:
+    """End the sessions that are up where a file ends, unless another file continues them.
+
+    Returns:
+        That time; None if nothing of the file was wanted.
+    """
+    if "neighbours" not in note.get("tracker", {}):
+        return None
+    tracker = SessionTracker(source, collector, note=note["tracker"], instance=source.name)
+    tracker.end_all(SILENCE)
+    await store.replace("sessions", [session.to_document() for session in tracker.take_changed()])
+    return tracker.time

@@ -1,0 +1,142 @@
+"""Joins the sessions of imported files that follow each other, in whatever order the files were imported.
+
+A file that was imported before the one that precedes it began without knowing which sessions were up. When that one is
+there, its stored records are followed again, from the state at the end of the earlier file: they get the sessions that
+they would have had, and so do those of the files behind it. Their keys, and everything else in them, stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from collector.archive.batches import storable_document
+from collector.archive.followed_files import end_sessions, first_line, following, preceding
+from collector.archive.session_tracker import SessionTracker
+from collector.sources.source import Rejection, Source
+from collector.store.mongo import Document, Store
+from schemas.documents import Place, to_document, to_message
+from schemas.keys import FILE_RECORD_BITS, collector_number, instance_name, key_collector, key_line
+from schemas.meta import ImportDocument
+from schemas.notes import ArchiverNote
+
+_WINDOW = timedelta(minutes=1)
+"""Records of this long a time are in memory at once."""
+_OF_RECORDS = ("updates", "messages", "rejects")
+
+
+async def join_following(store: Store, source: Source, document: ImportDocument) -> int:
+    """Have the sessions of a file continue in the files that follow it, and were imported before it; idempotent.
+
+    Args:
+        store: the archive, open for writing.
+        source: the source of the files' records.
+        document: what `meta` has about the file, whose import is done.
+
+    Returns:
+        How many files follow it.
+    """
+    count = 0
+    while (later := await following(store, document)) is not None:
+        if not count and later.get("follows") == document["_id"]:
+            break
+        document = await _StoredFile(store, source, later).follow_again(document)
+        count += 1
+    return count
+
+
+async def join_preceding(store: Store, source: Source, document: ImportDocument) -> ImportDocument:
+    """As `join_following`, for a file whose predecessor was imported while it was; returns what `meta` has then."""
+    before = await preceding(store, document)
+    if before is None or before["_id"] == document.get("follows"):
+        return document
+    return await _StoredFile(store, source, document).follow_again(before)
+
+
+class _StoredFile:
+    """The records of one imported file, as they are stored."""
+
+    def __init__(self, store: Store, source: Source, document: ImportDocument) -> None:
+        self._store, self._source, self._document = store, source, document
+        self._collector = document["collector"]
+        self._number = collector_number(instance_name(self._collector, source.name))
+        self._lines = range(first_line(document), first_line(document) + (1 << FILE_RECORD_BITS))
+
+    async def follow_again(self, before: ImportDocument) -> ImportDocument:
+        """Give the records the sessions that they have behind another file; returns what `meta` has about them then."""
+        note = before["note"]
+        tracker = SessionTracker(self._source, self._collector, note=note.get("tracker"), instance=self._source.name)
+        gaps: list[Any] = []
+        sessions: dict[ObjectId, Any] = {}
+        last = self._document.get("last") or self._document["first"]
+        old_sessions = await self._own("sessions", "since", last)
+        old_gaps = await self._own("gaps", "ts", last)
+        async for records in self._windows(last):
+            await self._place(tracker, records)
+            gaps += tracker.take_gaps()
+            sessions.update((one.key, one) for one in tracker.take_changed())
+        await self._store.replace("sessions", [storable_document(one) for one in sessions.values()])
+        await self._store.replace("gaps", [storable_document(one) for one in gaps])
+        await self._remove("sessions", {one["_id"] for one in old_sessions} - sessions.keys())
+        await self._remove("gaps", {one["_id"] for one in old_gaps} - {one.key for one in gaps})
+        made: ArchiverNote = {**self._document["note"], "tracker": tracker.note()}
+        last_ts = await end_sessions(self._store, self._source, self._collector, made)
+        await self._store.meta.note_import(
+            self._document["_id"], {"note": made, "last": last_ts, "follows": before["_id"]}
+        )
+        return {**self._document, "note": made, "last": last_ts, "follows": before["_id"]}
+
+    async def _place(self, tracker: SessionTracker, records: Sequence[tuple[str, Document]]) -> None:
+        """Follow some records, and replace those whose session is another one now."""
+        changed: dict[str, list[Document]] = {}
+        for name, document in records:
+            line = key_line(document["_id"])
+            message = self._source.decode(document["raw"]) if name == "rejects" else to_message(document)
+            if isinstance(message, Rejection):
+                raw = document["raw"]
+                tracker.reject(line, self._source.counted(raw, document["size"]), document["reason"])
+                continue
+            session = tracker.follow(line, message).session
+            if name != "rejects" and session != document.get("session"):
+                place = Place(document["_id"], document["ts"], self._collector, session)
+                changed.setdefault(name, []).append(to_document(message, place))
+        for name, documents in changed.items():
+            await self._store.replace(name, documents)
+
+    async def _windows(self, last: datetime) -> AsyncIterator[list[tuple[str, Document]]]:
+        """All records in their order, with the names of their collections."""
+        begin = self._document["first"]
+        while begin <= last:
+            end = begin + _WINDOW
+            found = [
+                (name, document)
+                for name in _OF_RECORDS
+                async for document in self._store.find(name, {"ts": {"$gte": begin, "$lt": end}})
+                if self._has(document["_id"])
+            ]
+            yield sorted(found, key=lambda one: key_line(one[1]["_id"]))
+            begin = end
+
+    async def _own(self, name: str, field: str, last: datetime) -> list[Document]:
+        """The sessions that began, or the gaps that were found, with one of the records."""
+        span = {"$gte": self._document["first"], "$lte": last}
+        found = [one async for one in self._store.find(name, {field: span})]
+        return [one for one in found if one.get("line", key_line(one["_id"])) in self._lines and self._is_own(one)]
+
+    def _is_own(self, document: Document) -> bool:
+        return key_collector(document["_id"]) == self._number
+
+    def _has(self, key: ObjectId) -> bool:
+        return key_collector(key) == self._number and key_line(key) in self._lines
+
+    async def _remove(self, name: str, keys: set[ObjectId]) -> None:
+        """Remove documents, and the stored tables of sessions, which are stored again for others."""
+        for key in keys:
+            await self._store.remove(name, {"_id": key})
+            if name == "sessions":
+                async for table in self._store.find("snapshots", {"session": key}):
+                    await self._store.remove("snapshots", {"_id": table["_id"]})
+                    await self._store.remove("snapshot_parts", {"snapshot": table["_id"]})
