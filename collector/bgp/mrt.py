@@ -111,7 +111,7 @@ class MrtFile:
                 at = end
             rest = buffer[at:]
         if rest or not self._record:
-            self._cut(len(rest))
+            self._cut(rest)
 
     def first(self) -> Frame:
         """Its first record.
@@ -125,7 +125,7 @@ class MrtFile:
         with suppress(CutError):
             found += islice(frames, 1)
         if not any(type_of(one.raw) in TYPES for one in found):
-            raise self._no_mrt(f"its first record would be of MRT type {type_of(found[0].raw)}, which does not exist")
+            raise self._no_such_type(found[0].raw)
         return found[0]
 
     def records(self, leave_out: LeaveOut) -> Iterator[Record]:
@@ -185,10 +185,16 @@ class MrtFile:
             "Give an MRT file, such as RIS and RouteViews publish, plain, .gz, .bz2, .xz or .zst.",
         )
 
-    def _cut(self, there: int) -> NoReturn:
-        if not self._record and there < HEADER.size:
-            raise self._no_mrt(f"it is {there} bytes long")
+    def _no_such_type(self, raw: bytes) -> ReplayError:
+        return self._no_mrt(f"its first record would be of MRT type {type_of(raw)}, which does not exist")
+
+    def _cut(self, rest: bytes) -> NoReturn:
+        if not self._record and len(rest) < HEADER.size:
+            raise self._no_mrt(f"it is {len(rest)} bytes long")
+        if not self._record and type_of(rest) not in TYPES:
+            raise self._no_such_type(rest)
+        where = f"record {self._record + 1} at offset {self._offset}"
         raise CutError(
-            f"{self._path} is cut short: record {self._record + 1} at offset {self._offset} ends after {there} bytes",
+            f"{self._path} is cut short: {where} ends after {len(rest)} bytes",
             "The file is incomplete: download it again.",
         )

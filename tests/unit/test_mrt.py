@@ -19,6 +19,7 @@ from collector.bgp import messages as bgp
 from collector.bgp import mrt, mrt_messages
 from collector.bgp.mrt_messages import MrtMessage, MrtPeer, MrtStateChange
 from collector.errors import ReplayError
+from tests.bmp_builder import initiation
 from tests.mrt_builder import message, open_peer, record, state_change
 from tests.support import shared
 
@@ -124,6 +125,7 @@ WHOLE = message(KEEPALIVE) * 3
     [
         (b"", "is not an MRT file: it is 0 bytes long"),
         (b"hello", "is not an MRT file: it is 5 bytes long"),
+        (initiation(), "is not an MRT file: its first record would be of MRT type"),
         (b"#!/bin/sh\nexit 0\n" * 10, "is not an MRT file: its first record is of MRT type"),
         (
             message(KEEPALIVE)[:4] + b"\0\x10\0\4\xff\xff\xff\xff",
