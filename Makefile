@@ -60,11 +60,13 @@ large-dump: $(READY) ## a RIB dump of a million prefixes and forty peers through
 faults: $(READY) tools ## kill every part, take the store away, and compare: KILLS=200 CHANGES=500 SEED=n MRT=file AWAY=seconds
 	FAULTS_KILLS=$(KILLS) FAULTS_CHANGES=$(CHANGES) FAULTS_SEED=$(SEED) FAULTS_MRT=$(MRT) FAULTS_AWAY=$(AWAY) \
 		$(BIN)/python -m pytest -s tests/faults $(PYTEST_ARGS)
+	RELOAD_ORDERS=1000 $(BIN)/python -m pytest tests/integration/test_acting_reload.py $(PYTEST_ARGS)
 
 fuzz: $(READY) ## hostile lines over decode and the whole path, hostile command lines, and many more examples: FUZZ_LINES=1000000 SEED=n
 	FUZZ_LINES=$(FUZZ_LINES) FUZZ_SEED=$(SEED) FUZZ_WORDS=2000 \
 		$(BIN)/python -m pytest -s tests/fuzz tests/store/test_any_words.py $(PYTEST_ARGS)
 	HISTORIES=20 $(BIN)/python -m pytest tests/store/test_history_newest.py $(PYTEST_ARGS)
+	IMPORT_ORDERS=50 $(BIN)/python -m pytest tests/store/test_import_orders.py $(PYTEST_ARGS)
 	INJECTIONS=20000 FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/http/test_injection.py $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile thorough tests/unit $(PYTEST_ARGS)
 

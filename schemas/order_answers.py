@@ -15,6 +15,8 @@ class CheckedRoute(TypedDict):
     policies: Mapping[str, Sequence[str]]
     """By the peer's address, the rules that matched, in order. Where the peer is not in `peers`, the last of its rules
     rejects the route."""
+    failing: Mapping[str, str]
+    """By the peer's address, why it would not be sent for now, as in the reason of a `failed` intent."""
 
 
 class OrderedIntent(TypedDict):

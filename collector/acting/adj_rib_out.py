@@ -99,16 +99,22 @@ class AdjRibOut:
     def carries(self, number: int | None) -> bool:
         """Whether the peer's session is up and has the family of an intent; if its families are unknown, it has all."""
         entry = None if number is None else self.book.entries.get(number)
-        return self.is_up and (self.families is None or entry is None or entry.announcement.family in self.families)
+        return self.is_up and (entry is None or self.lacks(entry.announcement.family) is None)
+
+    def lacks(self, family: str) -> str | None:
+        """Why nothing of a family is sent in the peer's session; None if it is, or there is no session."""
+        if not self.is_up or self.families is None or family in self.families:
+            return None
+        return f"its session has not negotiated {family}; it will be sent in a session that has"
 
     def not_carried(self, numbers: Sequence[int]) -> None:
         """Report as failed those of these intents whose family the peer's session has not negotiated."""
-        by_family: dict[str, list[int]] = {}
+        by_reason: dict[str, list[int]] = {}
         for number in numbers:
-            if self.is_up and not self.carries(number):
-                by_family.setdefault(self.book.entries[number].announcement.family, []).append(number)
-        for family, alike in by_family.items():
-            self.failed(alike, f"its session has not negotiated {family}; it will be sent in a session that has")
+            if why := self.lacks(self.book.entries[number].announcement.family):
+                by_reason.setdefault(why, []).append(number)
+        for why, alike in by_reason.items():
+            self.failed(alike, why)
 
     def withdrawn(self, nlris: Sequence[str], ts: datetime | None, why: str | None) -> None:
         """Report as withdrawn those intents for these NLRI that were to be withdrawn."""

@@ -295,6 +295,10 @@ class CommandScheduler:
         """By peer, the families of its session, if they are known."""
         return {address: peer.families for address, peer in self._peers.items() if peer.families is not None}
 
+    def lacks(self, address: str, family: str) -> str | None:
+        """Why nothing of a family is sent to a peer now; see `AdjRibOut.lacks`."""
+        return self._peers[address].lacks(family)
+
     def instance_of(self, address: str) -> int | None:
         """Which ExaBGP has a peer."""
         return self._peers[address].instance

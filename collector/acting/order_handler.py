@@ -46,6 +46,7 @@ class OrderHandler:
         allowed: the limits.
         record: see `Recorder`.
         changed: called with the intents that are new, or to be withdrawn.
+        lacks: why nothing of a family is sent to a peer now; see `AdjRibOut.lacks`.
     """
 
     def __init__(
@@ -55,9 +56,10 @@ class OrderHandler:
         allowed: AnnounceSettings,
         record: Recorder,
         changed: Callable[[Sequence[int]], None],
+        lacks: Callable[[str, str], str | None],
     ) -> None:
         self._book, self._rules, self._allowed = book, rules, allowed
-        self._record, self._changed = record, changed
+        self._record, self._changed, self._lacks = record, changed, lacks
         self._tokens, self._filled = allowed.rate * _BURST_SECONDS, time.monotonic()
 
     def answer(self, request: JsonObject) -> JsonObject:
@@ -171,6 +173,7 @@ class OrderHandler:
             "nlri": announcement.nlri,
             "peers": {peer: command_text(announcement, speakers[peer]) for peer in accepting},
             "policies": {peer: outcome.rules for peer, outcome in outcomes.items() if outcome.rules},
+            "failing": {peer: why for peer in accepting if (why := self._lacks(peer, announcement.family))},
         }
 
     def _shown(self, numbers: Sequence[int], order: Order) -> list[Any]:

@@ -71,7 +71,7 @@ class Acting:
         rules = Rules(settings, allowed)
         self._scheduler = CommandScheduler(self._book, rules.speakers, self._became, is_same, _clock, _now)
         self.mirror = Mirror(self._book, self._mirrored)
-        self.orders = OrderHandler(self._book, rules, allowed, self._record, self._pump)
+        self.orders = OrderHandler(self._book, rules, allowed, self._record, self._pump, self._scheduler.lacks)
         self.is_restart = False
         """Whether it is stopped in order to be restarted at once, possibly with another configuration."""
         self._links: dict[int, RelayLink] = {}

@@ -22,6 +22,8 @@ _STATE = b'"type": "state"'
 _OPEN = b'"type": "open"'
 _WITHIN = 700
 """The maximum offset of these in a line: a host's name has at most 255 bytes."""
+_IMPLIED = "ipv4 unicast"
+"""What a peer without the multiprotocol capability has (RFC 4271 4.3); see `collector.sources.exabgp.patched`."""
 _FLOW_FAMILIES = ("ipv4 flow", "ipv6 flow")
 
 
@@ -53,7 +55,7 @@ class OpenReport(NamedTuple):
 
     peer: str
     families: frozenset[str]
-    """Those of its multiprotocol capability: ExaBGP sends UPDATEs of no others. Without it, there are none."""
+    """Those of its multiprotocol capability: ExaBGP sends UPDATEs of no others. Without it, IPv4 unicast alone."""
 
 
 Report = SentRoutes | SessionReport | OpenReport
@@ -67,7 +69,8 @@ def read_reports(lines: Iterable[bytes]) -> Iterator[Report]:
             if isinstance(message, SentUpdate):
                 yield _sent(message)
             elif isinstance(message, Open):
-                yield OpenReport(message.peer.address, frozenset(offered_families(message.capabilities) or ()))
+                families = offered_families(message.capabilities)
+                yield OpenReport(message.peer.address, frozenset((_IMPLIED,) if families is None else families))
             elif isinstance(message, StateChange) and message.state != "connected":
                 yield SessionReport(message.peer.address, message.state == "up")
 

@@ -128,10 +128,11 @@ def _announce(settings: Any, body: JsonObject, *, dry_run: bool) -> None:
     client = ActingClient(settings.data_dir)
     if dry_run:
         for one in run_interruptible(client.would(order)):
-            commands, policies = one["peers"], one["policies"]
+            commands, policies, failing = one["peers"], one["policies"], one["failing"]
             for peer in dict.fromkeys((*commands, *policies)):
                 by = f"  by policy: {', '.join(policies[peer])}" if peer in policies else ""
-                sys.stdout.write(f"{one['nlri']}  {peer}  {commands.get(peer, 'rejected')}{by}\n")
+                fails = f"  not now: {failing[peer]}" if peer in failing else ""
+                sys.stdout.write(f"{one['nlri']}  {peer}  {commands.get(peer, 'rejected')}{by}{fails}\n")
         return
     found = run_interruptible(client.announce(order))
     if len(order.announcements) == 1:

@@ -184,8 +184,14 @@ def test_an_order_that_is_only_checked_is_not_carried_out(announcing: Announcing
                 "nlri": "203.0.113.64/26",
                 "peers": {"127.0.0.2": f"{plain} community [ 64510:1 ]"},
                 "policies": {"127.0.0.3": ["mark", "not there"], "127.0.0.2": ["mark"]},
+                "failing": {},
             },
-            {"nlri": "203.0.113.64/27", "peers": {"127.0.0.3": plain, "127.0.0.2": plain}, "policies": {}},
+            {
+                "nlri": "203.0.113.64/27",
+                "peers": {"127.0.0.3": plain, "127.0.0.2": plain},
+                "policies": {},
+                "failing": {},
+            },
         ]
         assert "203.0.113.64/26" not in noc.get(HERE).text
     words = ("announce", "203.0.113.64/26", "--why", "a test", "--dry-run")

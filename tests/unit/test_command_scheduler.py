@@ -117,7 +117,8 @@ class Bench:
             self.book.apply(record)
         rules = Rules(SETTINGS, SETTINGS.announce)  # type: ignore[arg-type]  # it is there
         self.scheduler = CommandScheduler(self.book, rules.speakers, self.became, is_same, self.clock, self.wall)
-        self.orders = OrderHandler(self.book, rules, SETTINGS.announce, self.record, self.scheduler.changed)  # type: ignore[arg-type]
+        known = self.book, rules, SETTINGS.announce
+        self.orders = OrderHandler(*known, self.record, self.scheduler.changed, self.scheduler.lacks)  # type: ignore[arg-type]
         self.commands.clear()
         self.scheduler.connected(0, self.exabgp.peers(), is_new=self.is_new, is_clean=False)
         self.is_new = False

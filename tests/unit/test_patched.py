@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST
+from collector.bgp.messages import HEADER_LENGTH
+from collector.bgp.open_messages import Abilities, open_message
 from collector.sources.exabgp.program import exabgp_command
 
 PATCHED = Path(__file__).parents[2] / "collector/sources/exabgp/patched.py"
@@ -139,3 +142,39 @@ def test_only_the_last_change_of_a_route_waits_to_be_sent(changes: str) -> None:
 
 def test_routes_are_sent_again_without_markers_that_the_peer_may_not_know() -> None:
     assert sorted(printed(WAITING, *SENT, SENT_AGAIN)[SENT_AGAIN].split()) == ["10.0.0.0=1", "10.0.1.0=2"]
+
+
+FAMILIES = """
+import runpy, sys
+runpy.run_path(sys.argv[1])["mend"]()
+from exabgp.bgp.message import Open
+from exabgp.bgp.message.direction import Direction
+from exabgp.bgp.message.open.capability.negotiated import Negotiated
+from exabgp.bgp.neighbor import Neighbor
+for opens in sys.argv[2:]:
+    negotiated = Negotiated(Neighbor())
+    sent, received = (Open.unpack_message(bytes.fromhex(one), Direction.IN, None) for one in opens.split())
+    negotiated.sent(sent)
+    negotiated.received(received)
+    print(*(f"{afi}/{safi}" for afi, safi in negotiated.families), sep=", ")
+"""
+
+
+def offering(*families: tuple[int, int]) -> str:
+    """An OPEN with these families; without any it lacks the multiprotocol capability."""
+    abilities = Abilities(as4=True, families=frozenset(families))
+    return open_message(65000, 90, "192.0.2.9", abilities)[HEADER_LENGTH:].hex()
+
+
+NEGOTIATED = {
+    f"{offering(IPV4_UNICAST, IPV6_UNICAST)} {offering()}": "ipv4/unicast",
+    f"{offering(IPV6_UNICAST)} {offering()}": "",
+    f"{offering(IPV4_UNICAST, IPV6_UNICAST)} {offering(IPV6_UNICAST)}": "ipv6/unicast",
+}
+
+
+@pytest.mark.parametrize(
+    "opens", NEGOTIATED, ids=["without the capability", "not configured for it", "with the capability"]
+)
+def test_ipv4_unicast_needs_no_multiprotocol_capability(opens: str) -> None:
+    assert printed(FAMILIES, *NEGOTIATED)[opens] == NEGOTIATED[opens]

@@ -85,6 +85,10 @@ class PlannedCommands(BaseModel):
         description="The names of the rules that matched, in order, by the peer's address. The last one rejects it if "
         "the peer is not in `peers`."
     )
+    failing: dict[str, str] = Field(
+        description="By the peer's address, why it would not be sent there for now: its session has not negotiated the "
+        "family."
+    )
 
 
 class OrderTaken(BaseModel):

@@ -18,7 +18,10 @@ from typing import Any, Iterator  # noqa: UP035  # Python 3.8 takes this one
 import exabgp.reactor.peer  # type: ignore[import-untyped]  # it has no types
 from exabgp.application.main import main  # type: ignore[import-untyped]
 from exabgp.bgp.message import Notification  # type: ignore[import-untyped]
+from exabgp.bgp.message.open.capability import Capability  # type: ignore[import-untyped]
+from exabgp.bgp.message.open.capability.negotiated import Negotiated  # type: ignore[import-untyped]
 from exabgp.logger import log  # type: ignore[import-untyped]
+from exabgp.protocol.family import AFI, SAFI  # type: ignore[import-untyped]
 from exabgp.reactor.api.processes import Processes  # type: ignore[import-untyped]
 from exabgp.reactor.delay import Delay  # type: ignore[import-untyped]
 from exabgp.reactor.interrupt import Signal  # type: ignore[import-untyped]
@@ -54,8 +57,25 @@ def mend() -> None:
     Reactor._pending_adjribout = lambda _reactor: False
     # Would put the markers of RFC 7313 around the routes even if they were not negotiated. OpenBGPD 7.7 takes these for
     # requests, also for families that were not negotiated, and its answer ends the session.
+    Negotiated._negotiate = _implying_ipv4_unicast(Negotiated._negotiate)
     Reactor.neighbor_rib_resend = _sending_again_without_markers
     Signal._defer_or_schedule = _stopping_first(Signal._defer_or_schedule)
+
+
+def _implying_ipv4_unicast(negotiate: Any) -> Any:
+    """A session with a peer without the multiprotocol capability has no family: nothing would be sent to it.
+
+    UPDATEs for IPv4 unicast need no capability (RFC 4271 4.3, RFC 4760 8).
+    """
+
+    def negotiated(self: Any) -> None:
+        negotiate(self)
+        code, implied = Capability.CODE.MULTIPROTOCOL, (AFI.ipv4, SAFI.unicast)
+        ours = self.sent_open.capabilities.get(code, [])
+        if implied in ours and not self.received_open.capabilities.announced(code):
+            self.families = [implied]
+
+    return negotiated
 
 
 # --- pauses ---------------------------------------------------------------------------------------------------------
