@@ -18,7 +18,7 @@ from collector.archive.followed_files import end_sessions, first_line, following
 from collector.archive.session_tracker import SessionTracker
 from collector.sources.source import Rejection, Source
 from collector.store.mongo import Document, Store
-from schemas.documents import Place, to_document, to_message
+from schemas.documents import Gap, Place, Session, to_document, to_message
 from schemas.keys import FILE_RECORD_BITS, collector_number, instance_name, key_collector, key_line
 from schemas.meta import ImportDocument
 from schemas.notes import ArchiverNote
@@ -69,8 +69,8 @@ class _StoredFile:
         """Give the records the sessions that they have behind another file; returns what `meta` has about them then."""
         note = before["note"]
         tracker = SessionTracker(self._source, self._collector, note=note.get("tracker"), instance=self._source.name)
-        gaps: list[Any] = []
-        sessions: dict[ObjectId, Any] = {}
+        gaps: list[Gap] = []
+        sessions: dict[ObjectId, Session] = {}
         last = self._document.get("last") or self._document["first"]
         old_sessions = await self._own("sessions", "since", last)
         old_gaps = await self._own("gaps", "ts", last)
@@ -89,9 +89,9 @@ class _StoredFile:
         )
         return {**self._document, "note": made, "last": last_ts, "follows": before["_id"]}
 
-    async def _place(self, tracker: SessionTracker, records: Sequence[tuple[str, Document]]) -> None:
+    async def _place(self, tracker: SessionTracker, records: Sequence[tuple[str, Any]]) -> None:
         """Follow some records, and replace those whose session is another one now."""
-        changed: dict[str, list[Document]] = {}
+        changed: dict[str, list[Any]] = {}
         for name, document in records:
             line = key_line(document["_id"])
             message = self._source.decode(document["raw"]) if name == "rejects" else to_message(document)
@@ -106,7 +106,7 @@ class _StoredFile:
         for name, documents in changed.items():
             await self._store.replace(name, documents)
 
-    async def _windows(self, last: datetime) -> AsyncIterator[list[tuple[str, Document]]]:
+    async def _windows(self, last: datetime) -> AsyncIterator[list[tuple[str, Any]]]:
         """All records in their order, with the names of their collections."""
         begin = self._document["first"]
         while begin <= last:
