@@ -34,7 +34,7 @@ from collector.bgp import mrt, mrt_messages
 from collector.bgp.mrt_messages import MrtMessage
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, ADMINISTRATIVE_SHUTDOWN, CEASE, notification
 from collector.errors import ReplayError, one_error
-from collector.replay import speaker
+from collector.replay import connecting, speaker
 from collector.replay.plan import LeftOut, PlannedPeer, PlannedSession, plan, session_ends
 
 __all__ = ["LeftOut", "PlannedPeer", "Summary", "plan", "play"]
@@ -280,7 +280,7 @@ class _Player:
             abilities=session.abilities,
             peer_as=self._settings.peer_as,
         )
-        self._session = await speaker.connect(call, patience)
+        self._session = await connecting.connect(call, patience)
         self._session.start(group)
 
     async def _end(self, notification: bytes) -> None:

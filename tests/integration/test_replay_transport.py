@@ -28,7 +28,7 @@ from collector.bgp.notifications import (
 )
 from collector.bgp.open_messages import Abilities, OpenMessage, open_message, parse_open
 from collector.errors import ReplayError
-from collector.replay import speaker
+from collector.replay import connecting, speaker
 from collector.replay.player import PlannedPeer, Summary, plan, play
 from tests.mrt_builder import announcement, announcement6, message, state_change
 from tests.support import until
@@ -385,7 +385,7 @@ async def answer(reply: bytes) -> ReplayError:
 
     async with listening(serve) as port:
         with pytest.raises(ReplayError) as caught:
-            await speaker.connect(call(port), patience=0.2)
+            await connecting.connect(call(port), patience=0.2)
     return caught.value
 
 
@@ -421,10 +421,10 @@ async def test_a_port_where_nobody_listens_is_reported() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         with pytest.raises(ReplayError, match="connection refused"):
-            await speaker.connect(call(closed.getsockname()[1]), patience=0.3)
+            await connecting.connect(call(closed.getsockname()[1]), patience=0.3)
 
 
 async def test_a_source_address_that_is_not_ours_is_reported() -> None:
     with pytest.raises(ReplayError, match=r"cannot connect from 192\.0\.2\.77") as caught:
-        await speaker.connect(call(1, source="192.0.2.77"), patience=0)
+        await connecting.connect(call(1, source="192.0.2.77"), patience=0)
     assert "--source" in caught.value.cure
