@@ -9,14 +9,13 @@ import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
 from pymongo import MongoClient
 
 from collector.store import embedded
-from collector.store.driver import Driver
+from collector.store.driver import Document, Driver
 from collector.store.mongo import Store
 from tests.logs import last_words
 
@@ -32,7 +31,7 @@ NAMED = os.environ.get("MONGODB_URI", "").split()
 @cache
 def server_name(uri: str) -> str:
     """What a server says that it is, and where."""
-    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as client:
+    with MongoClient[Document](uri, serverSelectionTimeoutMS=5000) as client:
         said = client.server_info()
         host, port = next(iter(client.nodes))
     own = said.get("secantusVersion")
@@ -83,7 +82,7 @@ def database(mongodb_uri: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield name
     if mongodb_uri in NAMED:
-        with MongoClient[dict[str, Any]](mongodb_uri) as client:
+        with MongoClient[Document](mongodb_uri) as client:
             client.drop_database(name)
 
 

@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from schemas.json_object import JsonObject
+
 Say = Callable[["Listener"], Awaitable[None]]
 _FILTERS = {"host", "type", "require", "peer", "path", "prefix", "moreSpecific", "lessSpecific", "socketOptions"}
 
@@ -25,10 +27,10 @@ class Listener:
         client: by which name it came.
     """
 
-    def __init__(self, connection: ServerConnection, subscription: dict[str, Any], client: str) -> None:
+    def __init__(self, connection: ServerConnection, subscription: JsonObject, client: str) -> None:
         self.connection, self.subscription, self.client = connection, subscription, client
 
-    async def send(self, kind: str, data: dict[str, Any] | None) -> None:
+    async def send(self, kind: str, data: JsonObject | None) -> None:
         await self.connection.send(json.dumps({"type": kind, "data": data}))
 
     async def tell(self, peer: str, asn: int, host: str, kind: str, time: float, **more: Any) -> None:

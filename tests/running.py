@@ -15,13 +15,13 @@ from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from random import sample
-from typing import Any
 
 from collector.query.running import find_running
 from collector.sources.known import find_instances
 from collector.spool.state import inspect
 from collector.store import credentials
 from collector.store.mongo import Store
+from schemas.json_object import JsonObject
 from tests import forked
 from tests.support import until
 
@@ -86,17 +86,17 @@ class Collector:
         assert password is not None
         return credentials.signed(running.mongodb_uri, password)
 
-    def ask(self, *arguments: str) -> list[dict[str, Any]]:
+    def ask(self, *arguments: str) -> list[JsonObject]:
         """Ask by the command line, and parse its lines."""
         done = bgpledger("--data-dir", str(self.data_dir), *arguments, "--format", "jsonl")
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """What `status` says."""
         done = bgpledger("--data-dir", str(self.data_dir), "status", "--format", "json")
         assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: JsonObject = json.loads(done.stdout)
         return found
 
     async def until_up(self) -> None:
@@ -109,7 +109,7 @@ class Collector:
 
         await until(ready, what="the collector runs")
 
-    async def until_played(self, sessions: int) -> dict[str, Any]:
+    async def until_played(self, sessions: int) -> JsonObject:
         """Wait until so many sessions have ended, as those of a replay do, and all that came in them is stored."""
         async with Store.open(self.uri) as store:
 
@@ -121,7 +121,7 @@ class Collector:
             await until(ended, timeout=300, what=f"{sessions} sessions have ended")
         return await self.until_idle()
 
-    async def until_idle(self) -> dict[str, Any]:
+    async def until_idle(self) -> JsonObject:
         """Wait until every line that was read is stored or rejected, and say what `status` says then."""
 
         def idle() -> bool:

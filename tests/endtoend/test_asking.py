@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.replay.plan import plan
+from schemas.json_object import JsonObject
 from tests.running import BGPLEDGER, Collector, bgpledger, collecting
 from tests.support import ROOT, until
 
@@ -132,7 +133,7 @@ def what_is_said_most(collector: Collector) -> None:
     assert len(names) == 3
 
 
-def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
+def what_stood(collector: Collector, found: Sequence[JsonObject]) -> None:
     """The table during the hijack; the sessions have ended since."""
     ask = collector.ask
     during = next(one["ts"] for one in reversed(found) if (one["as_path"] or "").endswith(" 64511"))
@@ -146,7 +147,7 @@ def what_stood(collector: Collector, found: Sequence[dict[str, Any]]) -> None:
     assert [line.split("|")[0] for line in dumped.stdout.splitlines()] == ["TABLE_DUMP2"] * 3
 
 
-def paths_at(found: Sequence[dict[str, Any]], at: str) -> dict[str, str]:
+def paths_at(found: Sequence[JsonObject], at: str) -> dict[str, str]:
     """Each peer's path to the prefix at a time: everything was sent within milliseconds, and nobody knows which."""
     paths: dict[str, str] = {}
     for one in found:
@@ -157,7 +158,7 @@ def paths_at(found: Sequence[dict[str, Any]], at: str) -> dict[str, str]:
     return paths
 
 
-def paths(routes: Sequence[dict[str, Any]]) -> dict[str, str]:
+def paths(routes: Sequence[JsonObject]) -> dict[str, str]:
     return {one["peer"]["address"]: one["as_path"] for one in routes}
 
 

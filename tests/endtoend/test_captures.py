@@ -13,6 +13,7 @@ import pytest
 from collector.sources.pcap.records import Capture
 from collector.sources.pcap.source import PCAP
 from collector.sources.source import Rejection
+from schemas.json_object import JsonObject
 from tests import capture_builder as build
 from tests.capture_builder import Frame
 from tests.running import bgpledger
@@ -177,7 +178,7 @@ def late(frames: Sequence[Frame]) -> list[Frame]:
     ids=["plain", "vlans", "cooked", "ipv6"],
 )
 def test_late_and_repeated_packets_are_read_as_tshark_reads_them(
-    tmp_path: Path, options: dict[str, Any], change: Callable[[Sequence[Frame]], list[Frame]]
+    tmp_path: Path, options: JsonObject, change: Callable[[Sequence[Frame]], list[Frame]]
 ) -> None:
     talk = conversation(**options)
     path = tmp_path / "capture"

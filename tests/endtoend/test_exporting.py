@@ -23,6 +23,7 @@ import pytest
 from pybgpkit_parser import Parser  # type: ignore[import-untyped]
 
 from collector.bgp.mrt import MrtFile
+from schemas.json_object import JsonObject
 from tests.faults import mongo_proxy as faults
 from tests.faults.mongo_proxy import proxy
 from tests.running import BGPLEDGER, bgpledger, free_port
@@ -54,7 +55,7 @@ def imported(request: pytest.FixtureRequest, embedded_uri: str, tmp_path_factory
     path: Path = request.param
     if not path.exists():
         pytest.skip(f"{path} is not here")
-    store: dict[str, Any] = {
+    store: JsonObject = {
         "BGPLEDGER_MONGODB_URI": embedded_uri,
         "BGPLEDGER_MONGODB_DATABASE": f"export_{uuid.uuid4().hex[:12]}",
     }
@@ -220,12 +221,12 @@ def injecting(gobgp: Sequence[str], dump: Path) -> Iterator[None]:
     assert process.returncode == 0
 
 
-def flat(injected: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+def flat(injected: dict[str, list[Any]]) -> Iterator[JsonObject]:
     for paths in injected.values():
         yield from paths
 
 
-def told_by_gobgp(path: dict[str, Any]) -> tuple[str, str, str]:
+def told_by_gobgp(path: JsonObject) -> tuple[str, str, str]:
     """Prefix, AS path and next hop."""
     attributes = {one["type"]: one for one in path["attrs"]}
     asns = [asn for segment in attributes[2]["as_paths"] for asn in segment["asns"]]

@@ -2,10 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from pymongo import MongoClient
 
+from collector.store.driver import Document
 from tests.running import bgpledger, collecting
 from tests.support import until
 
@@ -17,7 +17,7 @@ async def test_the_command_reports_what_is_missing_and_exits_with_1(data_dir: Pa
         done = bgpledger("--data-dir", str(data_dir), "verify")
         assert (done.returncode, done.stderr) == (0, "")
         assert "documents    1\n" in done.stdout
-        with MongoClient[dict[str, Any]](collector.uri) as client:
+        with MongoClient[Document](collector.uri) as client:
             client["bgpledger"]["messages"].delete_one({"kind": "helper_start"})
         done = bgpledger("--data-dir", str(data_dir), "verify")
         assert (done.returncode, done.stderr) == (1, "")

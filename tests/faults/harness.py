@@ -20,12 +20,12 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from collector.spool.segment import segments
 from collector.store import embedded
 from collector.store.embedded_process import EmbeddedStore
+from schemas.json_object import JsonObject
 from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import until
 
@@ -256,10 +256,10 @@ class Target:
 
         await until(idle, timeout=timeout, what="no line waits")
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """The output of `status`; it fails when the store is away, and prints all the same."""
         done = bgpledger("--data-dir", str(self.data_dir), "status", "--format", "json")
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: JsonObject = json.loads(done.stdout)
         return found
 
     def reload(self) -> None:

@@ -8,19 +8,19 @@ import signal
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from collector.replay.player import plan
 from collector.store.mongo import Store
+from schemas.json_object import JsonObject
 from tests.faults.feed import playing, write_feed
 from tests.faults.harness import Outside
 from tests.running import Collector, bgpledger, collecting
 from tests.support import until
 
 
-def verified(collector: Collector, server: Outside) -> dict[str, Any]:
+def verified(collector: Collector, server: Outside) -> JsonObject:
     done = bgpledger("--data-dir", str(collector.data_dir), "--mongodb-uri", server.uri, "verify", "--format", "json")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: JsonObject = json.loads(done.stdout)
     assert (done.returncode, found["findings"]) == (0, []), done.stderr
     return found
 

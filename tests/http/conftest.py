@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -23,6 +23,7 @@ from bgpledger import Archive
 from collector.http.app import make_app
 from collector.settings.load import load
 from collector.settings.model import Settings
+from collector.store.driver import Document
 from collector.store.mongo import Store
 from tests.running import BGPLEDGER, free_port
 from tests.store.test_asking import T0, archive, some_day
@@ -76,7 +77,7 @@ def filled(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
     asyncio.run(fill())
     yield one
-    with MongoClient[dict[str, Any]](embedded_uri) as client:
+    with MongoClient[Document](embedded_uri) as client:
         client.drop_database(one.database)
 
 

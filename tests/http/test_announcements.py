@@ -22,6 +22,8 @@ from pymongo import MongoClient
 from collector.errors import UsageError
 from collector.http import tokens
 from collector.http.tokens import Bounds
+from collector.store.driver import Document
+from schemas.json_object import JsonObject
 from tests.http.browsing import AXE, PATIENCE, Watched
 from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import missing, program
@@ -68,7 +70,7 @@ class Announcing(NamedTuple):
     slow: str
     reader: str
     data_dir: Path
-    documents: Callable[[str], list[dict[str, Any]]]
+    documents: Callable[[str], list[JsonObject]]
 
     def ask(self, token: str | None) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -100,7 +102,7 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
     reader = tokens.add(data_dir, "reader", "read")
     with (
         (home / "log").open("wb") as log,
-        MongoClient[dict[str, Any]](embedded_uri) as client,
+        MongoClient[Document](embedded_uri) as client,
         subprocess.Popen(command, env=environment, stderr=log, stdout=log) as collector,
     ):
 
@@ -123,7 +125,7 @@ def announcing(embedded_uri: str, tmp_path_factory: pytest.TempPathFactory) -> I
             client.drop_database(database)
 
 
-def order(*prefixes: str, **more: Any) -> dict[str, Any]:
+def order(*prefixes: str, **more: Any) -> JsonObject:
     return {"announcements": [{"prefix": prefix} for prefix in prefixes], "why": "a test", **more}
 
 

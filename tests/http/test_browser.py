@@ -7,13 +7,14 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from pymongo import MongoClient
 
 from collector.http import tokens
+from collector.store.driver import Document
 from tests.http.browsing import AXE, PATIENCE, Watched, answering, serving
 from tests.support import missing, program
 
@@ -51,7 +52,7 @@ def browser() -> Iterator[Browser]:
 def database(embedded_uri: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield name
-    with MongoClient[dict[str, Any]](embedded_uri) as client:
+    with MongoClient[Document](embedded_uri) as client:
         client.drop_database(name)
 
 

@@ -25,6 +25,7 @@ from bgpledger import Archive
 from collector import local_server
 from collector.cli.command_client import answer_from_server
 from collector.http.app import ForCommands, make_app
+from schemas.json_object import JsonObject
 from tests.http.conftest import PATIENCE, Filled, serving
 from tests.http.test_equal import TIMES, by_command_line, some_question, timeless
 from tests.running import BGPLEDGER, free_port
@@ -226,7 +227,7 @@ class Endless:
             self.ended = True
 
 
-def asking(token: str) -> dict[str, Any]:
+def asking(token: str) -> JsonObject:
     headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {token}".encode())]
     headers.append((b"content-type", b"application/json"))
     path = {
@@ -249,14 +250,14 @@ async def test_a_question_ends_when_its_reader_goes_and_waits_for_one_who_is_slo
         return endless[-1]
 
     app = make_app(asked, filled.settings, ForCommands(read, "secret"))
-    command: dict[str, Any] = {"words": [], "directory": "/", "data_dir": "/", "columns": None}
+    command: JsonObject = {"words": [], "directory": "/", "data_dir": "/", "columns": None}
     body = json.dumps(command | {"bold": False, "errors_to_terminal": False}).encode()
     taken, leave, statuses = 0, asyncio.Event(), []
 
     async def ask() -> None:
         begun = False
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> JsonObject:
             nonlocal begun
             if not begun:
                 begun = True

@@ -19,6 +19,7 @@ import pytest
 
 from bgpledger import Archive
 from collector.cli import main
+from schemas.json_object import JsonObject
 from tests.http.conftest import BEGIN, Filled, client
 from tests.store.test_asking import PREFIXES
 
@@ -136,7 +137,7 @@ def test_answers_are_those_of_the_command_line(filled: Filled, questions: list[Q
                 assert note in err, question
             answered += bool(out)
         else:
-            problem: dict[str, Any] = response.json()
+            problem: JsonObject = response.json()
             assert (response.status_code, status) == (400, 2), (question, problem, err)
             assert f"error: {timeless(problem['detail'])}\n" in timeless(err), question
     assert answered > QUESTIONS / 4

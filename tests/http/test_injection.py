@@ -29,6 +29,7 @@ from collector.settings.model import Settings
 from collector.sources.exabgp.configuration import render
 from collector.sources.exabgp.files import acting_socket
 from collector.sources.exabgp.relay import hello
+from schemas.json_object import JsonObject
 from tests.http.browsing import PATIENCE
 from tests.http.conftest import client
 from tests.http.hostile import (
@@ -65,7 +66,7 @@ MARK = "64500:4711"
 LAST, LAST_OF_COMMAND, LAST_OF_CHECKS = (f"203.0.113.{number}/32" for number in (254, 253, 252))
 
 
-def orders(chosen: random.Random) -> Iterator[dict[str, Any]]:
+def orders(chosen: random.Random) -> Iterator[JsonObject]:
     """Bodies of orders, each with something nasty in one field."""
     for nasty in NASTY:
         for name in ROUTE:

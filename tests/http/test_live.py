@@ -23,6 +23,7 @@ from collector.bgp.families import FAMILIES
 from collector.bgp.open_messages import Abilities
 from collector.http.rislive.subscriptions import Subscriptions, parse
 from collector.store.mongo import Store
+from schemas.json_object import JsonObject
 from tests.http.conftest import PATIENCE, Filled, connect, serving
 from tests.running import free_port
 from tests.store.test_asking import PREFIX, archive
@@ -79,7 +80,7 @@ async def scene(place: tuple[Filled, str], tmp_path: Path) -> AsyncIterator[Scen
         yield Scene(store, url, tmp_path)
 
 
-async def events(response: httpx.Response) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+async def events(response: httpx.Response) -> AsyncIterator[tuple[str, JsonObject]]:
     """The id and the data of each event but gaps."""
     name = ""
     async for line in response.aiter_lines():
@@ -160,19 +161,19 @@ async def test_nothing_is_missed_after_a_clock_was_set_back(scene: Scene) -> Non
 
 
 async def _until(
-    coming: AsyncIterator[tuple[str, dict[str, Any]]], last: Callable[[dict[str, Any]], bool]
-) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    coming: AsyncIterator[tuple[str, JsonObject]], last: Callable[[JsonObject], bool]
+) -> AsyncIterator[tuple[str, JsonObject]]:
     async for one in coming:
         yield one
         if last(one[1]):
             return
 
 
-async def say(socket: ClientConnection, kind: str, data: Any = None) -> dict[str, Any]:
+async def say(socket: ClientConnection, kind: str, data: Any = None) -> JsonObject:
     """Send a message; returns the answer."""
     await socket.send(json.dumps({"type": kind, "data": data}))
     while True:
-        answer: dict[str, Any] = json.loads(await socket.recv())
+        answer: JsonObject = json.loads(await socket.recv())
         if answer["type"] != "ris_message":
             return answer
 
@@ -245,7 +246,7 @@ async def test_the_past_comes_through_the_same_socket(scene: Scene) -> None:
         for _ in range(20):  # whoever takes their time to subscribe misses nothing
             await say(socket, "request_rrc_list")
         await socket.send(json.dumps({"type": "ris_subscribe", "data": {"socketOptions": {"acknowledge": False}}}))
-        found: list[dict[str, Any]] = []
+        found: list[JsonObject] = []
         while not any("withdrawals" in one for one in found):
             found.append(json.loads(await socket.recv())["data"])
         assert [one.get("state") for one in found if "state" in one][:1] in ([], ["connected"])

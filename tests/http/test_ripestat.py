@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import prsw  # type: ignore[import-untyped]
 import pytest
 
+from schemas.json_object import JsonObject
 from tests.http.conftest import BEGIN, END
 from tests.store.test_asking import PREFIX
 
 Standing = dict[tuple[str, str], list[int]]
 
 
-async def data(http: httpx.AsyncClient, call: str, **parameters: str) -> dict[str, Any]:
+async def data(http: httpx.AsyncClient, call: str, **parameters: str) -> JsonObject:
     said = (await http.get(f"/data/{call}/data.json", params=parameters)).json()
     assert (said["status"], said["data_call_name"]) == ("ok", call), said["messages"]
-    found: dict[str, Any] = said["data"]
+    found: JsonObject = said["data"]
     return found
 
 

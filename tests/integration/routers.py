@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
+from schemas.json_object import JsonObject
 from tests.running import free_port
 from tests.support import missing, program
 
@@ -69,7 +70,7 @@ class Router(ABC):
         return f"2001:db8::{self.number}"
 
     @property
-    def peer(self) -> dict[str, Any]:
+    def peer(self) -> JsonObject:
         """The peer, as `history` and documents name it."""
         return {"address": self.address, "asn": self.asn}
 
@@ -132,7 +133,7 @@ class Router(ABC):
         """Take the session down; it comes up again by itself."""
 
     @abstractmethod
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[JsonObject]:
         """What it reports as announced, in the form of `rib`, with the attributes that it shows."""
 
     def tell(self, *command: str) -> str:
@@ -207,7 +208,7 @@ class Gobgpd(Router):
         self._gobgp("neighbor", "127.0.0.1", "disable")
         self._gobgp("neighbor", "127.0.0.1", "enable")
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[JsonObject]:
         found = []
         for family in ("ipv4", "ipv6"):
             routes = json.loads(self._gobgp("-j", "neighbor", "127.0.0.1", "adj-out", "-a", family)) or {}
@@ -215,7 +216,7 @@ class Gobgpd(Router):
                 found += [{"prefix": prefix, **self._fields(path["attrs"])} for path in paths]
         return found
 
-    def _fields(self, attributes: list[dict[str, Any]]) -> dict[str, Any]:
+    def _fields(self, attributes: list[JsonObject]) -> JsonObject:
         by_code = {one["type"]: one for one in attributes}
         standard = by_code.get(8, {}).get("communities", ())
         large = by_code.get(32, {}).get("value", ())
@@ -284,8 +285,8 @@ class Bird(Router):
     def reset(self) -> None:
         self._birdc("restart", "collector")
 
-    def table(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+    def table(self) -> list[JsonObject]:
+        found: list[JsonObject] = []
         prefix = ""
         for line in self._birdc("show", "route", "export", "collector", "all").splitlines():
             if route := re.match(r"(\S+/\d+)?\s+blackhole", line):
@@ -366,7 +367,7 @@ class Frr(Router):
     def reset(self) -> None:
         self._vtysh("clear bgp 127.0.0.1", configure=False)
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[JsonObject]:
         found = []
         for family in ("ipv4", "ipv6"):
             told = self._vtysh(f"show bgp {family} unicast neighbors 127.0.0.1 advertised-routes json", configure=False)
@@ -431,7 +432,7 @@ class Openbgpd(Router):
     def reset(self) -> None:
         self._bgpctl("neighbor", "127.0.0.1", "clear")
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[JsonObject]:
         routes = json.loads(self._bgpctl("-j", "show", "rib", "detail", "out", "neighbor", "127.0.0.1"))["rib"]
         return [
             {

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from schemas.json_object import JsonObject
 from tests.integration.routers import Bird, Frr, Gobgpd, Openbgpd
 
 NAMES = {"no-export": "65535:65281", "NO_EXPORT": "65535:65281"}
@@ -16,7 +17,7 @@ class TakingBird(Bird):
 
     imports = "all"
 
-    def received(self, prefix: str) -> dict[str, Any] | None:
+    def received(self, prefix: str) -> JsonObject | None:
         table = "master6" if ":" in prefix else "master4"
         output = self._birdc("show", "route", "all", "table", table, "where", "net", "=", prefix)
         if "BGP.as_path" not in output:
@@ -38,13 +39,13 @@ class TakingBird(Bird):
 class TakingGobgpd(Gobgpd):
     """Takes what it hears."""
 
-    def received(self, prefix: str) -> dict[str, Any] | None:
+    def received(self, prefix: str) -> JsonObject | None:
         family = "ipv6" if ":" in prefix else "ipv4"
         paths = (json.loads(self._gobgp("-j", "global", "rib", "-a", family)) or {}).get(prefix)
         return _of_gobgp(paths[0]["attrs"]) if paths else None
 
 
-def _of_gobgp(attributes: list[dict[str, Any]]) -> dict[str, Any]:
+def _of_gobgp(attributes: list[JsonObject]) -> JsonObject:
     by_code = {one["type"]: one for one in attributes}
     return {
         "path": " ".join(str(asn) for part in by_code[2]["as_paths"] for asn in part["asns"]),
@@ -63,7 +64,7 @@ class TakingFrr(Frr):
         # It is passive: after an end it tries again only in two minutes, whatever `timers connect` says.
         return [*super().settings()[:-1], f"port = {self.port}"]
 
-    def received(self, prefix: str) -> dict[str, Any] | None:
+    def received(self, prefix: str) -> JsonObject | None:
         family = "ipv6" if ":" in prefix else "ipv4"
         output = json.loads(self._vtysh(f"show bgp {family} unicast {prefix} json", configure=False) or "{}")
         if not output.get("paths"):
@@ -81,7 +82,7 @@ class TakingFrr(Frr):
 class TakingOpenbgpd(Openbgpd):
     """Takes what it hears."""
 
-    def received(self, prefix: str) -> dict[str, Any] | None:
+    def received(self, prefix: str) -> JsonObject | None:
         output = json.loads(self._bgpctl("-j", "show", "rib", "detail", "in", "neighbor", "127.0.0.1"))
         route = next((one for one in output.get("rib", ()) if one["prefix"] == prefix), None)
         if route is None:

@@ -17,13 +17,14 @@ import pytest
 from collector.acting.client import ActingClient
 from collector.errors import CollectorError, RefusedError
 from schemas.intents import Intent, Order, Withdrawal
+from schemas.json_object import JsonObject
 from tests.integration.routers import Router
 from tests.integration.taking import TAKING, TakingBird, TakingGobgpd
 from tests.running import Collector, bgpledger, collecting, free_port, processes
 from tests.support import until
 
 PREFIX, PREFIX6 = "203.0.113.0/24", "2001:db8:1::/48"
-ATTRIBUTES: dict[str, Any] = {
+ATTRIBUTES: JsonObject = {
     "med": 5,
     "communities": ["65000:1", "no-export"],
     "large_communities": ["65000:1:2"],
@@ -90,13 +91,13 @@ class Acting:
 
         await until(withdrawn, what="the withdrawal is reported")
 
-    async def until_heard(self, prefix: str, seen: dict[str, Any] | None) -> None:
+    async def until_heard(self, prefix: str, seen: JsonObject | None) -> None:
         """Wait until each router has a route like this, or none."""
         for router in self.routers:
             await until(partial(_has, router, prefix, seen), what=f"{router} has {seen} of {prefix}")
 
 
-def _has(router: Any, prefix: str, seen: dict[str, Any] | None) -> bool:
+def _has(router: Any, prefix: str, seen: JsonObject | None) -> bool:
     return bool(router.received(prefix) == seen)
 
 
@@ -168,7 +169,7 @@ async def _survives_kills(bench: Acting, keys: Sequence[str]) -> None:
 
 
 async def _is_in_the_store(bench: Acting, keys: Sequence[str]) -> None:
-    def shown() -> list[dict[str, Any]]:
+    def shown() -> list[JsonObject]:
         return [one for one in bench.collector.ask("intents", "--all") if one["id"] in keys]
 
     await until(lambda: [one["state"] for one in shown()] == ["withdrawn"] * 2, what="the store has the ends")

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,11 +14,12 @@ from collector.bgp.families import family_name
 from collector.sources.bmp.connection import RouterConnection
 from collector.sources.bmp.decode import decode
 from collector.sources.source import Rejection
+from schemas.json_object import JsonObject
 from schemas.message import OtherSource, StateChange, Update
 from tests.running import free_port
 from tests.support import program, shared, until
 
-Row = dict[str, Any]
+Row = JsonObject
 _WELL_KNOWN = {"no-export": "65535:65281"}
 _ORIGINS = {"i": "igp", "e": "egp", "u": "incomplete"}
 

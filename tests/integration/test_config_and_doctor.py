@@ -6,11 +6,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pymongo import MongoClient
 
+from collector.store.driver import Document
 from tests.running import bgpledger, collecting, free_port
 from tests.support import ROOT, until
 
@@ -202,7 +202,7 @@ def test_a_database_of_another_version_is_reported(
     data_dir: Path, embedded_uri: str, schema: int, status: str, cure: str
 ) -> None:
     database = f"test_doctor_{os.getpid()}_{schema}"
-    with MongoClient[dict[str, Any]](embedded_uri) as client:
+    with MongoClient[Document](embedded_uri) as client:
         client[database]["meta"].insert_one({"_id": "schema", "version": schema})
     done = bgpledger(
         *("doctor", "--data-dir", str(data_dir), "--mongodb-uri", embedded_uri), BGPLEDGER_MONGODB_DATABASE=database

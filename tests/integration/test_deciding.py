@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from schemas.json_object import JsonObject
 from tests.integration.routers import Bird, Frr, Openbgpd, Router
 from tests.running import Collector, bgpledger, collecting, free_port
 from tests.support import ROOT, until
@@ -202,9 +203,7 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
                 await until(partial(prefers, router, KEPT, None), what=f"{router} has lost {KEPT}")
                 await until(partial(has, provider, router, OTHER), what=f"{router} has lost {PREFERRED}")
 
-            async def withdrawn() -> (
-                list[dict[str, Any]] | None
-            ):  # routers may receive it a moment before it is reported
+            async def withdrawn() -> list[JsonObject] | None:  # routers may receive it a moment before it is reported
                 intents = await asyncio.to_thread(partial(all_intents, collector))
                 last = {one["source"]: one["states"][-1]["state"] for one in intents}
                 return intents if last["healthcheck www"] == "withdrawn" else None
@@ -214,7 +213,7 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
             assert any("DOWN: exit status 1" in str(one["states"]) for one in intents)
             assert any("by policy: keep here" in str(one["states"]) for one in intents)
 
-            def gone() -> dict[str, Any] | None:
+            def gone() -> JsonObject | None:
                 told = convergence(collector, "command exabgp", provider)
                 return told if told and told["gone"] else None
 
@@ -233,15 +232,15 @@ async def test_orders_of_checks_and_commands_reach_ce_routers_which_act_on_commu
                 assert prefers(router, KEPT, None)
 
 
-def all_intents(collector: Collector) -> list[dict[str, Any]]:
+def all_intents(collector: Collector) -> list[JsonObject]:
     """All intents of the collector, including those that have ended."""
     done = bgpledger("intents", "--all", "--data-dir", str(collector.data_dir), "--format", "json")
     assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[JsonObject] = json.loads(done.stdout)
     return found
 
 
-def convergence(collector: Collector, source: str, provider: Provider) -> dict[str, Any] | None:
+def convergence(collector: Collector, source: str, provider: Provider) -> JsonObject | None:
     """When the provider announced the route that a source ordered, and when it withdrew it; None: not yet."""
     return next((one for one in all_convergence(collector, source) if one["peer"] == provider.peer), None)
 
@@ -251,7 +250,7 @@ def looped(collector: Collector, source: str) -> list[str]:
     return [one["peer"]["address"] for one in all_convergence(collector, source) if one["looped"]]
 
 
-def all_convergence(collector: Collector, source: str) -> list[dict[str, Any]]:
+def all_convergence(collector: Collector, source: str) -> list[JsonObject]:
     (intent,) = [one["id"] for one in all_intents(collector) if one["source"] == source]
     return collector.ask("convergence", intent)
 

@@ -20,6 +20,7 @@ import pytest
 from collector.errors import CollectorError, ConfigurationError
 from collector.settings.model import Settings
 from collector.sources.exabgp.supervisor import ExabgpSupervisor
+from schemas.json_object import JsonObject
 from tests.running import free_port
 from tests.support import program, until
 
@@ -48,11 +49,11 @@ class Bench:
         recorder.write_text(RECORDER)
         self.helper = [sys.executable, str(recorder), str(self.out)]
 
-    def settings(self, *peers: dict[str, Any], listen: str | None = None, **bgp: Any) -> Settings:
+    def settings(self, *peers: JsonObject, listen: str | None = None, **bgp: Any) -> Settings:
         bgp = {"local_as": 65000, "router_id": "10.0.0.2", "listen": listen or f"127.0.0.1:{self.port}", **bgp}
         return Settings.model_validate({"data_dir": self.directory, "bgp": bgp, "peers": peers})
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[JsonObject]:
         with suppress(FileNotFoundError):
             # The last line may be incomplete.
             return [
@@ -205,11 +206,11 @@ def daemons(bench: Bench) -> Iterator[Daemons]:
     started.end()
 
 
-def caller(address: str, asn: int, **more: Any) -> dict[str, Any]:
+def caller(address: str, asn: int, **more: Any) -> JsonObject:
     return {"address": address, "asn": asn, "passive": True, **more}
 
 
-def called(address: str, asn: int, port: int, **more: Any) -> dict[str, Any]:
+def called(address: str, asn: int, port: int, **more: Any) -> JsonObject:
     return {"address": address, "asn": asn, "port": port, **more}
 
 

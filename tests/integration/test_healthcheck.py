@@ -20,9 +20,10 @@ from collector.acting.health.orders import order_for
 from collector.acting.health.states import DECIDED, ServiceState, State, after
 from collector.settings.checks import CheckSettings
 from schemas.intents import Order
+from schemas.json_object import JsonObject
 
 BASE = {"name": "www", "ip": "203.0.113.1/32, 203.0.113.2/32", "interval": 0.001, "fast_interval": 0.001}
-CHECKS: dict[str, dict[str, Any]] = {
+CHECKS: dict[str, JsonObject] = {
     "defaults": {},
     "at once": {"rise": 1, "fall": 1, "up_metric": 7, "down_metric": 70, "disabled_metric": 700, "increase": 10},
     "withdrawn": {
@@ -47,7 +48,7 @@ CHECKS: dict[str, dict[str, Any]] = {
 }
 
 
-def options(check: dict[str, Any]) -> Iterator[str]:
+def options(check: JsonObject) -> Iterator[str]:
     """The same options for ExaBGP's `healthcheck`."""
     for key, value in {**BASE, **check}.items():
         option = f"--{key.replace('_', '-')}"
@@ -107,7 +108,7 @@ class Judge:
 
 
 @contextmanager
-def judging(directory: Path, check: dict[str, Any], first: str) -> Iterator[Judge]:
+def judging(directory: Path, check: JsonObject, first: str) -> Iterator[Judge]:
     disable = directory / "disable"
     if first == "disabled":
         disable.touch()
@@ -138,7 +139,7 @@ def pipe(path: Path) -> Iterator[int]:
         os.close(end)
 
 
-def settings(check: dict[str, Any]) -> CheckSettings:
+def settings(check: JsonObject) -> CheckSettings:
     return CheckSettings.model_validate({**BASE, **check})
 
 

@@ -6,7 +6,6 @@ import shlex
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -15,6 +14,7 @@ from collector.archive.archiver import Archiver
 from collector.sources.exabgp.source import EXABGP
 from collector.spool.reader import SpoolReader
 from collector.spool.writer import SpoolWriter
+from collector.store.driver import Document
 from collector.store.mongo import Store
 from tests.running import collecting
 from tests.support import ROOT, Router, missing, until
@@ -179,7 +179,7 @@ def test_flaps(printed: Printed) -> None:
 
 def test_views(printed: Printed, embedded_uri: str, database: str) -> None:
     assert printed["views"] == [["peers_now", "routes_said"]] * 2
-    with MongoClient[dict[str, Any]](embedded_uri) as client:
+    with MongoClient[Document](embedded_uri) as client:
         views = client[database]
         up, down = views.peers_now.find()
         assert (up["peer"], up["asn"], up["state"], up["updates"]) == ("192.0.2.1", 64500, "up", 4)

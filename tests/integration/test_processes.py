@@ -8,7 +8,7 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bson import ObjectId
 
@@ -17,6 +17,7 @@ from collector.sources.exabgp.files import configuration_file
 from collector.spool.spool import inspect
 from collector.spool.writer import SpoolWriter
 from collector.store.mongo import Store
+from schemas.json_object import JsonObject
 from schemas.keys import collector_number, instance_name, key_collector
 from schemas.stored import SessionDocument
 from tests.running import Collector, bgpledger, collecting, free_port, processes, router
@@ -48,7 +49,7 @@ def configuration(file: Path, *peers: Peer) -> None:
     file.write_text("\n".join(["collector = 'here'\n[exabgp]\nprocesses = 2\n", *blocks]))
 
 
-async def complete_peer(collector: Collector, peer: Peer) -> dict[str, Any] | None:
+async def complete_peer(collector: Collector, peer: Peer) -> JsonObject | None:
     """The state of the peer, once it is up and all of its routes are there."""
     for found in await asyncio.to_thread(collector.ask, "peers"):
         if found["address"] == peer.source and found["state"] == "up" and found["updates"] == peer.updates:
@@ -67,9 +68,9 @@ def kill(collector: Collector, ending: str) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def verified(collector: Collector) -> dict[str, Any]:
+def verified(collector: Collector) -> JsonObject:
     done = bgpledger("--data-dir", str(collector.data_dir), "verify", "--format", "json")
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: JsonObject = json.loads(done.stdout)
     assert (done.returncode, found["findings"]) == (0, []), done.stderr
     return found
 

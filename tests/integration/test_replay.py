@@ -21,6 +21,7 @@ import pytest
 from collector.errors import ReplayError
 from collector.replay import player
 from collector.replay.player import PlannedPeer, plan, play
+from schemas.json_object import JsonObject
 from tests.running import bgpledger, collecting, free_port
 from tests.support import ROOT, program, shared, until
 
@@ -121,7 +122,7 @@ class Gobgpd:
         return table
 
     @staticmethod
-    def _route(attributes: list[dict[str, Any]]) -> Route:
+    def _route(attributes: list[JsonObject]) -> Route:
         by_type = {attribute["type"]: attribute for attribute in attributes}
         hops = tuple(asn for segment in by_type[2]["as_paths"] for asn in segment["asns"])
         communities = by_type.get(8, {}).get("communities", [])

@@ -4,8 +4,8 @@ import asyncio
 import json
 import time
 from pathlib import Path
-from typing import Any
 
+from schemas.json_object import JsonObject
 from tests.mrt_builder import announcement, announcement6, withdrawal
 from tests.ris_live_server import Listener, ris_live
 from tests.running import bgpledger, collecting
@@ -47,12 +47,12 @@ async def test_messages_are_stored_and_missed_ones_are_a_gap(tmp_path: Path) -> 
         }
         with collecting(data_dir, **told) as collector:  # type: ignore[arg-type]  # variables, and no option's name
 
-            def ask(*words: str) -> list[dict[str, Any]]:
+            def ask(*words: str) -> list[JsonObject]:
                 done = bgpledger("--data-dir", str(data_dir), *words, "--format", "jsonl")
                 assert done.returncode == 0, done.stderr
                 return [json.loads(one) for one in done.stdout.splitlines()]
 
-            async def found() -> list[dict[str, Any]]:
+            async def found() -> list[JsonObject]:
                 return await asyncio.to_thread(ask, "search", "--all", "--router", "rrc21")
 
             await collector.until_up()
@@ -66,7 +66,7 @@ async def test_messages_are_stored_and_missed_ones_are_a_gap(tmp_path: Path) -> 
             of_two = await asyncio.to_thread(ask, "search", "--all", "--router", "rrc25")
             rib = await asyncio.to_thread(ask, "rib", "--router", "rrc25")
 
-            async def connected_again() -> dict[str, Any] | None:  # its state is written now and then
+            async def connected_again() -> JsonObject | None:  # its state is written now and then
                 status = await collector.until_idle()
                 known = status["feed"] == "connected" and status["feed_last_message"]
                 return status if known and status["feed_since"] <= known else None

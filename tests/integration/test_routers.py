@@ -18,6 +18,7 @@ from collector.query.history import HistoryQuery, history
 from collector.query.peers import peers
 from collector.query.rib import RibQuery, rib
 from collector.store.mongo import Store
+from schemas.json_object import JsonObject
 from tests.integration.routers import ROUTERS, Bird, Gobgpd, Route, Router
 from tests.running import Collector, collecting, free_port
 from tests.support import missing, until
@@ -75,7 +76,7 @@ class Bench:
 
         await until(come, what=f"{count} events of {prefix}")
 
-    def history(self, prefix: str) -> list[dict[str, Any]]:
+    def history(self, prefix: str) -> list[JsonObject]:
         """The output of the command, without times and absent values."""
         entries = self.collector.ask("history", prefix)
         assert [entry["ts"] for entry in entries] == sorted(entry["ts"] for entry in entries)
@@ -85,10 +86,10 @@ class Bench:
             for entry in entries
         ]
 
-    def peers(self) -> list[dict[str, Any]]:
+    def peers(self) -> list[JsonObject]:
         return self.collector.ask("peers")
 
-    async def documents(self, collection: str, **query: Any) -> list[dict[str, Any]]:
+    async def documents(self, collection: str, **query: Any) -> list[JsonObject]:
         return [document async for document in self.store.find(collection, query, sort=(("_id", 1),))]
 
 
@@ -97,7 +98,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def announced(router: Router, route: Route, **more: Any) -> dict[str, Any]:
+def announced(router: Router, route: Route, **more: Any) -> JsonObject:
     """An announcement, as `history` shows it."""
     entry = {
         "event": "announce",
@@ -117,7 +118,7 @@ def announced(router: Router, route: Route, **more: Any) -> dict[str, Any]:
     return entry
 
 
-def gone(router: Router, route: Route, event: str = "withdraw", **more: Any) -> dict[str, Any]:
+def gone(router: Router, route: Route, event: str = "withdraw", **more: Any) -> JsonObject:
     """A withdrawal, with the route as the router last announced it."""
     return {**announced(router, route), "event": event, **more}
 
@@ -156,7 +157,7 @@ async def test_announce_change_withdraw_shut_down(bench: Bench, kind: type[Route
 
 
 async def check_peer(bench: Bench, router: Router, **expected: Any) -> None:
-    def is_told() -> dict[str, Any] | None:
+    def is_told() -> JsonObject | None:
         """A session is written once a second, after its UPDATEs."""
         (peer,) = bench.peers()
         return peer if {key: peer[key] for key in expected} == expected else None
@@ -167,7 +168,7 @@ async def check_peer(bench: Bench, router: Router, **expected: Any) -> None:
     assert peer["last_keepalive"]
 
 
-def check_session(session: dict[str, Any], router: Router) -> None:
+def check_session(session: JsonObject, router: Router) -> None:
     expected = {
         "peer": router.peer,
         "local": {"address": "127.0.0.1", "asn": 65000},
@@ -188,7 +189,7 @@ def check_session(session: dict[str, Any], router: Router) -> None:
     assert offered[65]["asn4"] == router.asn
 
 
-async def check_messages(bench: Bench, router: Router, session: dict[str, Any]) -> None:
+async def check_messages(bench: Bench, router: Router, session: JsonObject) -> None:
     inside = await bench.documents("messages", session=session["_id"])
     ends = [message["family"] for message in inside if message["kind"] == "eor"]
     assert sorted(ends) == (["ipv4 unicast", "ipv6 unicast"] if router.has_end_of_rib else [])

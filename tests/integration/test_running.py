@@ -6,9 +6,9 @@ import re
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 from collector.store.mongo import Store
+from schemas.json_object import JsonObject
 from tests.running import BGPLEDGER, Collector, collecting, free_port, processes, router
 from tests.support import ROOT, program, until
 
@@ -21,7 +21,7 @@ def configuration(file: Path, *peers: tuple[str, str, int]) -> None:
     file.write_text("\n".join(blocks))
 
 
-async def by_address(collector: Collector) -> dict[str, dict[str, Any]]:
+async def by_address(collector: Collector) -> dict[str, JsonObject]:
     return {peer["address"]: peer for peer in await asyncio.to_thread(collector.ask, "peers")}
 
 

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pymongo
 import pytest
@@ -17,6 +16,8 @@ from collector.bgp import messages as bgp
 from collector.bgp.families import IPV4_UNICAST, IPV6_UNICAST, Family
 from collector.bgp.notifications import ADMINISTRATIVE_RESET, CEASE, notification
 from collector.bgp.open_messages import Abilities, open_message
+from collector.store.driver import Document
+from schemas.json_object import JsonObject
 from tests.running import Collector, bgpledger, collecting, free_port
 from tests.support import until
 
@@ -109,7 +110,7 @@ def configuration(file: Path, secret: Path, refusing: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def peers_printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, dict[str, dict[str, Any]]]]:
+def peers_printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Collector, dict[str, JsonObject]]]:
     """What `peers` prints after each case."""
     directory = tmp_path_factory.mktemp("why")
     secret = directory / "secret"
@@ -152,8 +153,8 @@ def peers_printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Co
         yield collector, asyncio.run(_peers(collector))
 
 
-async def _peers(collector: Collector) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+async def _peers(collector: Collector) -> dict[str, JsonObject]:
+    found: dict[str, JsonObject] = {}
 
     async def complete() -> bool:
         found.update({peer["address"]: peer for peer in await asyncio.to_thread(collector.ask, "peers")})
@@ -178,14 +179,14 @@ STATES = {
 
 
 @pytest.mark.parametrize("number", STATES)
-def test_peers_say_why(peers_printed: tuple[Collector, dict[str, dict[str, Any]]], number: int) -> None:
+def test_peers_say_why(peers_printed: tuple[Collector, dict[str, JsonObject]], number: int) -> None:
     peer = peers_printed[1][f"127.0.3.{number}"]
     state, reason = STATES[number]
     assert (peer["state"], peer["configured"]) == (state, number != 77)
     assert peer["reason"].startswith(reason)
 
 
-def test_peers_show_what_the_open_contained(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+def test_peers_show_what_the_open_contained(peers_printed: tuple[Collector, dict[str, JsonObject]]) -> None:
     _collector, peers = peers_printed
     opened = peers["127.0.3.1"]["open"]
     assert (opened["asn"], opened["hold_time"], opened["router_id"]) == (64999, 90, "10.0.3.1")
@@ -193,18 +194,18 @@ def test_peers_show_what_the_open_contained(peers_printed: tuple[Collector, dict
     assert peers["127.0.3.2"]["open"]["differs"] == ["hold time 1 s, where 0 or at least 3 is allowed"]
 
 
-def test_ipv6_next_hops_and_aigp_are_kept(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+def test_ipv6_next_hops_and_aigp_are_kept(peers_printed: tuple[Collector, dict[str, JsonObject]]) -> None:
     collector, peers = peers_printed
     assert (peers["127.0.3.9"]["state"], peers["127.0.3.9"]["routes"]) == ("up", 1)
     (route,) = collector.ask("rib", "--peer", "127.0.3.9")
     assert (route["prefix"], route["next_hop"]) == ("10.0.0.0/8", "2001:db8::1")
-    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(collector.uri)
+    client: pymongo.MongoClient[Document] = pymongo.MongoClient(collector.uri)
     with closing(client):
         (stored,) = client["bgpledger"]["updates"].find({"peer.address": "127.0.3.9"})
     assert int(str(stored["attributes"]["aigp"]), 0) == 500
 
 
-def test_each_peer_has_prometheus_metrics(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+def test_each_peer_has_prometheus_metrics(peers_printed: tuple[Collector, dict[str, JsonObject]]) -> None:
     done = bgpledger("status", "--format", "prometheus", "--data-dir", str(peers_printed[0].data_dir))
     assert done.returncode == 0, done.stderr
     up = dict(re.findall(r'^bgpledger_peer_up\{asn="\d+",peer="127\.0\.3\.(\d+)"\} (\S+)$', done.stdout, re.MULTILINE))
@@ -212,7 +213,7 @@ def test_each_peer_has_prometheus_metrics(peers_printed: tuple[Collector, dict[s
     assert "\nbgpledger_unconfigured_routers 1.0\n" in done.stdout
 
 
-def test_doctor_and_the_log_say_why(peers_printed: tuple[Collector, dict[str, dict[str, Any]]]) -> None:
+def test_doctor_and_the_log_say_why(peers_printed: tuple[Collector, dict[str, JsonObject]]) -> None:
     collector, _peers = peers_printed
     done = bgpledger("doctor", "--data-dir", str(collector.data_dir))
     findings = re.findall(r"warning  peer: (127\.0\.3\.\d+)(.*); cure: ", done.stdout)

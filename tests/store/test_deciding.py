@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +13,7 @@ from pymongo import AsyncMongoClient
 from collector.errors import StoreError
 from collector.settings.keeping import RetentionSettings
 from collector.store.collections import COLLECTIONS, SCHEMA_VERSION
+from collector.store.driver import Document
 from collector.store.migrate import migrate
 from collector.store.mongo import Store
 from schemas.keys import collector_number
@@ -72,7 +72,7 @@ async def test_whoever_writes_reads_from_the_primary(embedded_uri: str, database
 
 async def test_an_old_schema_that_cannot_be_seen_stays(embedded_uri: str, database: str) -> None:
     """A program that does not see it must not replace it by the newest."""
-    async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+    async with AsyncMongoClient[Document](embedded_uri) as client:
         await client[database]["meta"].insert_one({"_id": "schema", "version": 1})
     async with proxy(urlsplit(embedded_uri).port or 0) as between:
         looks = 0
@@ -102,7 +102,7 @@ async def test_many_who_begin_at_once_agree(embedded_uri: str, database: str) ->
             assert await store.maintain(DAYS) == []
 
     await asyncio.gather(*[begin(number) for number in range(6)])
-    async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+    async with AsyncMongoClient[Document](embedded_uri) as client:
         assert set(await client[database].list_collection_names()) == {*(one.name for one in COLLECTIONS), "meta"}
         names = {one.name: set(await client[database][one.name].index_information()) - {"_id_"} for one in COLLECTIONS}
     ours = {one.name: one.indexes_of(SCHEMA_VERSION, partial=False) for one in COLLECTIONS}
@@ -159,7 +159,7 @@ async def test_two_names_that_hash_alike_are_noticed(embedded_uri: str, database
 async def test_a_name_of_before_that_hashes_alike_is_noticed(embedded_uri: str, database: str) -> None:
     """Names older than 0.2.0 claimed no number; the collectors with these names continue."""
     first, second = ALIKE
-    async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+    async with AsyncMongoClient[Document](embedded_uri) as client:
         await client[database]["meta"].insert_one({"_id": f"collector:{first}", "spool": "a" * 32})
     async with Store.open(embedded_uri, database=database) as store:
         with pytest.raises(StoreError, match="the same 24 bits"):

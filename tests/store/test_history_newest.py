@@ -7,7 +7,6 @@ import random
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -20,6 +19,7 @@ from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, history
 from collector.query.history_newest import history_newest
 from collector.sources.mrt.source import MRT
+from collector.store.driver import Document
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits
 from schemas.intent_documents import intent_document
@@ -107,7 +107,7 @@ async def test_a_peer_of_which_no_session_is_stored(
     heard = {one.peer.address for one in await whole(store, PREFIX) if one.event == "announce"}
     assert len(heard) > 1
     for address in sorted(heard):
-        with MongoClient[dict[str, Any]](mongodb_uri) as client:
+        with MongoClient[Document](mongodb_uri) as client:
             client[database]["sessions"].delete_many({"peer.address": address})
         every = await whole(store, PREFIX)
         assert address in {one.peer.address for one in every}

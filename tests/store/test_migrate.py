@@ -20,6 +20,7 @@ from collector.settings.keeping import RetentionSettings
 from collector.sources.bmp.source import BMP
 from collector.spool.spool import SpoolReader
 from collector.store.collections import SCHEMA_VERSION
+from collector.store.driver import Document
 from collector.store.migrate import MIGRATIONS, migrate
 from collector.store.mongo import Store
 from collector.store.traits import Traits
@@ -74,14 +75,14 @@ BACK: Mapping[int, Callable[[Any], None]] = {1: _without_origins, 2: _without_vi
 
 def make_old(uri: str, database: str, version: int = 1) -> None:
     """Change the database to the form that an earlier bgpledger with this schema wrote."""
-    with MongoClient[dict[str, Any]](uri) as client:
+    with MongoClient[Document](uri) as client:
         for step in range(SCHEMA_VERSION - 1, version - 1, -1):
             BACK[step](client[database])
         client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": version}})
 
 
 def indexes(uri: str, database: str) -> set[str]:
-    with MongoClient[dict[str, Any]](uri) as client:
+    with MongoClient[Document](uri) as client:
         return set(client[database]["updates"].index_information())
 
 
@@ -248,7 +249,7 @@ async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: st
 
 
 async def test_a_database_of_later_is_left_alone(store: Store, mongodb_uri: str, database: str) -> None:
-    with MongoClient[dict[str, Any]](mongodb_uri) as client:
+    with MongoClient[Document](mongodb_uri) as client:
         client[database]["meta"].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION + 1}})
     for use in (store.prepare(), migrate(store, Watching()), found(store, Filter(origins=Choice((64511,))))):
         with pytest.raises(StoreError, match=f"has schema {SCHEMA_VERSION + 1}, but .* only knows {SCHEMA_VERSION}"):

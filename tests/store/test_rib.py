@@ -24,6 +24,7 @@ from collector.query.peers import peers
 from collector.query.rib import Match, RibQuery, rib
 from collector.rib import fold, pages
 from collector.rib.projecting import Rhythm, project
+from collector.store.driver import Document
 from collector.store.mongo import Store
 from schemas.query import Route
 from tests.running import bgpledger
@@ -246,7 +247,7 @@ async def test_any_story(
             assert as_stand(await ask(store, RibQuery(at=moment))) == stand
         await check_matches(store, chosen[0][0], chance.choice(["10.1.2.0/24", "2001:db8::/32"]), chosen[0][1])
         await check_changes(store, chosen[0], chosen[-1])
-    with MongoClient[dict[str, Any]](embedded_uri) as client:
+    with MongoClient[Document](embedded_uri) as client:
         client.drop_database(database)
 
 

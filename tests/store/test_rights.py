@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +17,7 @@ from pymongo.errors import PyMongoError
 
 from collector.settings.keeping import RetentionSettings
 from collector.store.collections import COLLECTIONS
+from collector.store.driver import Document
 from collector.store.mongo import Store
 from collector.store.rights import missing
 from tests.faults import mongo_proxy as faults
@@ -36,7 +36,7 @@ def serving(place: Path, *options: str) -> Iterator[str]:
     command = [str(Path(sys.executable).with_name("secantusd-py")), "--port", str(port), "--standalone"]
     process = subprocess.Popen([*command, "--storage-path", str(place), "--log-level", "ERROR", *options])
     try:
-        with MongoClient[dict[str, Any]](f"mongodb://127.0.0.1:{port}/?directConnection=true") as client:
+        with MongoClient[Document](f"mongodb://127.0.0.1:{port}/?directConnection=true") as client:
             client.admin.command("hello")
         yield f"127.0.0.1:{port}"
     finally:
@@ -50,7 +50,7 @@ def asking_for_passwords(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     place = tmp_path_factory.mktemp("rights")
     with (
         serving(place) as address,
-        MongoClient[dict[str, Any]](f"mongodb://{address}/?directConnection=true") as client,
+        MongoClient[Document](f"mongodb://{address}/?directConnection=true") as client,
     ):
         for user, roles in ROLES.items():
             client[user].command("createUser", user, pwd="secret", roles=roles)
@@ -120,7 +120,7 @@ async def test_doctor_tries_what_is_used(
 
 
 async def test_nothing_is_left_behind_by_trying(embedded_uri: str, database: str) -> None:
-    async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+    async with AsyncMongoClient[Document](embedded_uri) as client:
         assert await missing(client[database]) == []
         assert await client[database]["meta"].count_documents({}) == 0
 
@@ -142,7 +142,7 @@ async def test_validators_are_changed_where_they_differ_and_may_be(
         before = between.spoilt
         assert await store.maintain() == []
         assert between.spoilt == before, "nothing was to be changed"
-        async with AsyncMongoClient[dict[str, Any]](embedded_uri) as client:
+        async with AsyncMongoClient[Document](embedded_uri) as client:
             for collection in COLLECTIONS:
                 await client[database].command("collMod", collection.name, validator={})
         (lack,) = await store.maintain()
@@ -168,6 +168,6 @@ async def test_a_server_without_validators_serves(between: Proxy, database: str)
         (lack,) = await store.maintain(days())
         assert "validator is not supported (code 115)" in lack.cause
         assert await store.lifetimes() == {"keepalives_days": 7 * 86_400}
-    async with AsyncMongoClient[dict[str, Any]](between.uri()) as client:
+    async with AsyncMongoClient[Document](between.uri()) as client:
         with pytest.raises(PyMongoError, match="not supported"):
             await client[database].command("collMod", "meta", validator={})

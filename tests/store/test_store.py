@@ -10,6 +10,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
 
 from collector.errors import StoreError, StoreUnavailableError
+from collector.store.driver import Document
 from collector.store.failures import errors_of
 from collector.store.mongo import Store
 from collector.store.uri import redact, with_database
@@ -58,7 +59,7 @@ async def test_a_validator_of_somebody_leaves_no_document_out(store: Store) -> N
 
 
 async def test_a_unique_index_of_somebody_leaves_no_document_out(store: Store, mongodb_uri: str, database: str) -> None:
-    async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client:
+    async with AsyncMongoClient[Document](mongodb_uri) as client:
         await client[database]["updates"].create_index("ts", unique=True)
     assert await store.insert("updates", [update(1)]) == []
     with pytest.raises(StoreError, match="because of a unique index"):

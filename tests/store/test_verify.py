@@ -15,6 +15,7 @@ from collector.instances import Instance
 from collector.query.verify.verify import verify
 from collector.settings.keeping import RetentionSettings
 from collector.spool.spool import spool_identity
+from collector.store.driver import Document
 from collector.store.expiry import Sweeper
 from collector.store.mongo import Store
 from schemas.keys import collector_number, instance_name, key_collector, key_line, make_key
@@ -33,7 +34,7 @@ def spool(data_dir: Path) -> Path:
 @pytest.fixture
 def raw(mongodb_uri: str, database: str) -> Any:
     """The database itself, for damage that the store would not do."""
-    with MongoClient[dict[str, Any]](mongodb_uri) as client:
+    with MongoClient[Document](mongodb_uri) as client:
         yield client[database]
 
 
