@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from collector.store import embedded
 from collector.store.driver import Document, Driver
 from collector.store.mongo import Store
+from tests import stores
 from tests.logs import last_words
 
 # How long a thing takes is never asserted: the machine may be loaded. Each run makes up other examples.
@@ -63,7 +64,9 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def embedded_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One embedded server for the whole run; tests use databases of their own on it."""
-    server = asyncio.run(embedded.start(tmp_path_factory.mktemp("embedded")))
+    data_dir = tmp_path_factory.mktemp("embedded")
+    stores.put_store(data_dir)
+    server = asyncio.run(embedded.start(data_dir))
     yield server.uri
     asyncio.run(server.stop())
 

@@ -22,7 +22,7 @@ from collector.spool.state import inspect
 from collector.store import credentials
 from collector.store.mongo import Store
 from schemas.json_object import JsonObject
-from tests import forked
+from tests import forked, stores
 from tests.support import until
 
 BGPLEDGER = str(Path(sys.executable).with_name("bgpledger"))
@@ -155,14 +155,20 @@ def collecting(
     *arguments: str,
     port: int | None = None,
     peers: Sequence[tuple[str, int]] = (),
+    own_store: bool = True,
     **environment: str,
 ) -> Iterator[Collector]:
-    """`bgpledger run` until the block ends; then Ctrl-C, which has to end it with status 0."""
+    """`bgpledger run` until the block ends; then Ctrl-C, which has to end it with status 0.
+
+    Its own store, unless a variable or `own_store` says that it has none, has had its first start before.
+    """
     port = port or free_port()
     command = [BGPLEDGER, "run", "--data-dir", str(data_dir), "--local-as", "65000", "--listen", f"127.0.0.1:{port}"]
     for address, asn in peers:
         command += ["--peer", f"{address},{asn}"]
     data_dir.mkdir(parents=True, exist_ok=True)
+    if own_store and not {"BGPLEDGER_MONGODB_URI", "BGPLEDGER_MONGODB_URI_FILE"} & environment.keys():
+        stores.put_store(data_dir)
     log = data_dir.with_suffix(".log")
     with log.open("ab") as out:
         process = subprocess.Popen(

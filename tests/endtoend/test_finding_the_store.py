@@ -21,7 +21,7 @@ async def test_a_store_is_found_that_only_the_configuration_names(
 ) -> None:
     config = tmp_path / "collector.toml"
     config.write_text(f'[mongodb]\nuri = "{embedded_uri}"\ndatabase = "elsewhere"\n')
-    with collecting(data_dir, "--config", str(config)) as collector:
+    with collecting(data_dir, "--config", str(config), own_store=False) as collector:
         await collector.until_up()
         assert collector.ask("peers") == []
         status = collector.status()

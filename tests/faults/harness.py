@@ -22,10 +22,13 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from collector.sources.known import find_instances
 from collector.spool.segment import segments
+from collector.spool.state import inspect
 from collector.store import embedded
 from collector.store.embedded_process import EmbeddedStore
 from schemas.json_object import JsonObject
+from tests import stores
 from tests.running import BGPLEDGER, bgpledger, free_port
 from tests.support import until
 
@@ -153,6 +156,7 @@ class Outside:
     async def start(self) -> None:
         """Start it at its earlier address."""
         before = self._server and self._server.uri
+        stores.put_store(self._directory)
         self._server = await embedded.start(self._directory)
         assert before in (None, self._server.uri), "somebody took its port"
 
@@ -248,13 +252,16 @@ class Target:
     async def until_idle(self, *, timeout: float = 300) -> None:
         """Wait until no line waits in the spool."""
 
-        async def idle() -> bool:
+        def idle() -> bool:
             self.assert_alive()
+            return not any(inspect(instance.spool).waiting for instance in find_instances(self.data_dir))
+
+        while True:
+            await until(idle, timeout=timeout, what="no line waits")
             status = await asyncio.to_thread(self.status)
             assert status["read"] == status["stored"] + status["rejected"] + status["waiting"]
-            return bool(status["waiting"] == 0)
-
-        await until(idle, timeout=timeout, what="no line waits")
+            if status["waiting"] == 0:
+                return
 
     def status(self) -> JsonObject:
         """The output of `status`; it fails when the store is away, and prints all the same."""
@@ -289,6 +296,8 @@ def target(
 ) -> Iterator[Target]:
     """A collector and its tee; whatever happens, none of its processes is left."""
     data_dir.mkdir(parents=True)
+    if "BGPLEDGER_MONGODB_URI" not in environment:
+        stores.put_store(data_dir)
     one = Target(data_dir, peers, port, config, **environment)
     tee = Tee(data_dir / "spool", one.kept)
     tee.start()

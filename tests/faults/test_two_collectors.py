@@ -108,7 +108,7 @@ async def test_a_collector_that_is_renamed_is_verified_under_all_its_names(tmp_p
 async def test_retention_is_changed_by_a_reload(tmp_path: Path, outside: Outside) -> None:
     config = tmp_path / "collector.toml"
     config.write_text(f'[mongodb]\nuri = "{outside.uri}"\n')
-    with collecting(tmp_path / "one", "--config", str(config)) as one:
+    with collecting(tmp_path / "one", "--config", str(config), own_store=False) as one:
         await one.until_up()
         async with Store.open(outside.uri) as store:
 

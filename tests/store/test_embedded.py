@@ -21,6 +21,7 @@ from collector.errors import StoreError
 from collector.store import credentials, embedded, embedded_first_start, embedded_process
 from collector.store.embedded_process import Home, serve
 from collector.store.mongo import Store
+from tests import stores
 from tests.support import until
 
 ORPHAN_MAKER = """
@@ -47,6 +48,13 @@ async def ids(uri: str) -> list[int]:
 async def insert(uri: str, number: int) -> None:
     async with AsyncMongoClient[dict[str, int]](uri, w="majority", journal=True) as client:
         await client["test"]["things"].insert_one({"_id": number})
+
+
+@pytest.fixture
+def used_dir(data_dir: Path) -> Path:
+    """A data directory whose store had its first start before."""
+    stores.put_store(data_dir)
+    return data_dir
 
 
 async def test_starts_keeps_and_stops(data_dir: Path) -> None:
@@ -111,67 +119,66 @@ async def test_takes_over_a_store_that_asks_nobody(data_dir: Path) -> None:
     await again.stop()
 
 
-async def test_comes_back_at_the_same_uri_after_kill_9(data_dir: Path) -> None:
-    first = await embedded.start(data_dir)
+async def test_comes_back_at_the_same_uri_after_kill_9(used_dir: Path) -> None:
+    first = await embedded.start(used_dir)
     await insert(first.uri, 1)
     first.process.kill()
     first.process.wait()
-    second = await embedded.start(data_dir)
+    second = await embedded.start(used_dir)
     assert second.uri == first.uri
     assert await ids(second.uri) == [1]
     await second.stop()
 
 
-async def test_takes_another_port_when_its_own_is_taken(data_dir: Path) -> None:
-    first = await embedded.start(data_dir)
+async def test_takes_another_port_when_its_own_is_taken(used_dir: Path) -> None:
+    first = await embedded.start(used_dir)
     first.process.kill()
     first.process.wait()
     with socket.create_server(("127.0.0.1", int(first.uri.partition("/?")[0].rpartition(":")[2]))):
-        second = await embedded.start(data_dir)
+        second = await embedded.start(used_dir)
         assert second.uri != first.uri
         await second.stop()
 
 
-async def test_dies_with_a_killed_owner_and_is_no_obstacle(data_dir: Path) -> None:
-    owner = subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER, data_dir], stdout=subprocess.PIPE)
+async def test_dies_with_a_killed_owner_and_is_no_obstacle(used_dir: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER, used_dir], stdout=subprocess.PIPE)
     assert owner.stdout
     orphan = os.pidfd_open(int(owner.stdout.readline()))
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    store = await embedded.start(data_dir)
+    store = await embedded.start(used_dir)
     assert select.select([orphan], [], [], 0)[0]  # it has ended
     os.close(orphan)
     assert await ids(store.uri) == []
     await store.stop()
 
 
-async def test_an_orphan_that_hangs_is_ended_by_force(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_orphan_that_hangs_is_ended_by_force(used_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded_process, "_STOP_SECONDS", 0.5)
-    owner = subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER, data_dir], stdout=subprocess.PIPE)
+    owner = subprocess.Popen([sys.executable, "-c", ORPHAN_MAKER, used_dir], stdout=subprocess.PIPE)
     assert owner.stdout
     os.kill(int(owner.stdout.readline()), signal.SIGSTOP)
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    store = await embedded.start(data_dir)
+    store = await embedded.start(used_dir)
     assert await ids(store.uri) == []
     await store.stop()
 
 
-async def test_leaves_the_store_of_a_living_collector_alone(data_dir: Path) -> None:
-    store = await embedded.start(data_dir)
+async def test_leaves_the_store_of_a_living_collector_alone(used_dir: Path) -> None:
+    store = await embedded.start(used_dir)
     with pytest.raises(StoreError, match=f"process {os.getpid()}"):
-        await embedded.start(data_dir)
+        await embedded.start(used_dir)
     assert await ids(store.uri) == []
     await store.stop()
 
 
-async def test_a_stale_or_damaged_state_file_is_no_obstacle(data_dir: Path) -> None:
-    data_dir.mkdir()
+async def test_a_stale_or_damaged_state_file_is_no_obstacle(used_dir: Path) -> None:
     for stale in (b"", b"{}", b'{"pid": 1, "owner": 1, "port": 0, "uri": ""}'):
-        (data_dir / "store.json").write_bytes(stale)
-        store = await embedded.start(data_dir)
+        (used_dir / "store.json").write_bytes(stale)
+        store = await embedded.start(used_dir)
         await store.stop()
 
 
