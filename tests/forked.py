@@ -10,7 +10,6 @@ import atexit
 import gc
 import json
 import os
-import pkgutil
 import signal
 import socket
 import subprocess
@@ -26,6 +25,8 @@ from typing import Any, NoReturn
 
 _ROOT = Path(__file__).parents[1]
 _LARGEST = 2**20
+_SELDOM_USED = ("collector.export.parquet", "collector.http")
+"""pyarrow and FastAPI take as long to import as all the rest."""
 
 
 @cache
@@ -122,11 +123,10 @@ def _become(order: dict[str, Any], out: int, err: int) -> NoReturn:
 
 def _import_everything() -> None:
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # as `main` does, before pydantic is there
-    for name in ("bgpledger", "collector", "schemas"):
-        package = import_module(name)
-        for found in pkgutil.walk_packages(package.__path__, f"{name}."):
-            if found.name != "collector.export.parquet":  # pyarrow is large, and seldom used
-                import_module(found.name)
+    for path in sorted(path for name in ("bgpledger", "collector", "schemas") for path in (_ROOT / name).rglob("*.py")):
+        name = ".".join(path.relative_to(_ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if not name.startswith(_SELDOM_USED):
+            import_module(name)
     gc.collect()
     gc.freeze()  # or the first collection of each command would copy all of it
 
