@@ -16,7 +16,7 @@ from collector.sources.source import Rejection
 from schemas.json_object import JsonObject
 from tests import capture_builder as build
 from tests.capture_builder import Frame
-from tests.running import bgpledger
+from tests.endtoend.conftest import Type
 from tests.support import missing, program
 from tests.unit.test_captures import announced, conversation
 
@@ -134,22 +134,21 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "capture"
 
 
-def test_messages_of_daemons_are_in_the_archive_as_tshark_reads_them(tmp_path: Path, real: Path) -> None:
+def test_messages_of_daemons_are_in_the_archive_as_tshark_reads_them(of_an_archive: Type, real: Path) -> None:
     messages = of_tshark(real)
     assert sum(len(said[0]) for said in messages.values()) > 10
     assert of_ours(real) == messages
-    data_dir = ("--data-dir", str(tmp_path / "data"))
-    done = bgpledger(*data_dir, "import", str(real), "--collector", "lab")
+    done = of_an_archive("import", str(real), "--collector", "lab")
     assert done.returncode == 0, done.stderr
     assert "the OPENs" not in done.stderr
-    routes = bgpledger(*data_dir, "search", "--all", "--router", "192.0.2.2", "--format", "jsonl").stdout
+    routes = of_an_archive("search", "--all", "--router", "192.0.2.2", "--format", "jsonl").stdout
     told = [json.loads(line) for line in routes.splitlines()]
     assert {one["peer"]["address"] for one in told} == {"192.0.2.1"}
     assert Counter(one["event"] for one in told) == {"session_up": 1, "announce": 4, "withdraw": 1, "session_end": 1}
     assert told[-1]["reason"].startswith("NOTIFICATION received: Cease / ")
-    again = bgpledger(*data_dir, "import", str(real), "--collector", "lab")
+    again = of_an_archive("import", str(real), "--collector", "lab")
     assert "imported before" in again.stderr
-    verified = bgpledger(*data_dir, "verify", "--format", "json")
+    verified = of_an_archive("verify", "--format", "json")
     assert verified.returncode == 0, verified.stderr
     found = json.loads(verified.stdout)
     records = int(done.stderr.splitlines()[-1].split()[0].replace(",", ""))
@@ -200,16 +199,15 @@ def frames_of(path: Path) -> Iterator[Any]:
     return Capture(path).open(path, lambda _: None).frames()
 
 
-def test_files_that_cannot_be_read_are_reported_with_a_cure(tmp_path: Path) -> None:
-    data_dir = ("--data-dir", str(tmp_path / "data"))
+def test_files_that_cannot_be_read_are_reported_with_a_cure(tmp_path: Path, of_an_archive: Type) -> None:
     path, cut, none = tmp_path / "middle.pcap", tmp_path / "cut.pcap", tmp_path / "none.pcap"
     talk = conversation()
     path.write_bytes(build.pcap(talk.frames[20:]))
     cut.write_bytes(build.pcapng(talk.frames)[:-301])
     none.write_bytes(build.pcap([]))
-    begun = bgpledger(*data_dir, "import", str(path))
+    begun = of_an_archive("import", str(path))
     assert begun.returncode == 0, begun.stderr
     assert "the OPENs of both ends are not in the capture" in begun.stderr
     for name, cause in ((cut, "is cut short"), (none, "there is no traffic on TCP port 179")):
-        done = bgpledger(*data_dir, "import", str(name))
+        done = of_an_archive("import", str(name))
         assert (done.returncode, "Traceback" in done.stderr, cause in done.stderr) == (1, False, True), done.stderr

@@ -16,8 +16,8 @@ from collector.query.rib import RibQuery, rib
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
 from tests import mrt_builder as build
+from tests.endtoend.conftest import Type
 from tests.mrt_builder import attributes, entry, index, message
-from tests.running import bgpledger
 from tests.support import SHARED, program
 
 T = 1_800_000_000
@@ -83,33 +83,32 @@ def of_table(line: str) -> str:
 
 
 @pytest.mark.parametrize("form", ["v1", "v2"])
-def test_a_dump_is_in_the_archive_as_bgpdump_reads_it(tmp_path: Path, form: str) -> None:
-    path, data_dir = tmp_path / "rib", ("--data-dir", str(tmp_path / "data"))
+def test_a_dump_is_in_the_archive_as_bgpdump_reads_it(tmp_path: Path, of_an_archive: Type, form: str) -> None:
+    path = tmp_path / "rib"
     path.write_bytes({"v1": v1, "v2": v2}[form](random.Random(7)))
-    looked = bgpledger(*data_dir, "import", str(path), "--dry-run")
-    done = bgpledger(*data_dir, "import", str(path), "--collector", "rrc")
+    looked = of_an_archive("import", str(path), "--dry-run")
+    done = of_an_archive("import", str(path), "--collector", "rrc")
     assert (done.returncode, looked.returncode) == (0, 0), done.stderr
     dumped = bgpdump(path)
     assert f" tables with {len(dumped)} routes" in done.stderr
     assert f" tables with {len(dumped)} routes" in looked.stderr
-    found = bgpledger(*data_dir, "rib", "--at", str(T), "--format", "bgpdump")
+    found = of_an_archive("rib", "--at", str(T), "--format", "bgpdump")
     assert sorted(map(of_table, found.stdout.splitlines())) == sorted(map(of_table, dumped))
-    told = bgpledger(*data_dir, "history", V4[0], "--format", "bgpdump").stdout.splitlines()
+    told = of_an_archive("history", V4[0], "--format", "bgpdump").stdout.splitlines()
     assert sorted(map(of_table, (line for line in told if "|B|" in line))) == sorted(
         of_table(line) for line in dumped if f"|{V4[0]}|" in line
     )
 
 
-def test_a_dump_and_updates_of_gobgpd(tmp_path: Path) -> None:
+def test_a_dump_and_updates_of_gobgpd(of_an_archive: Type) -> None:
     paths = [SHARED / f"mrt/gobgpd-3.10-{kind}.mrt" for kind in ("table", "updates")]
     if not all(path.exists() for path in paths):
         pytest.skip(f"{paths[0]} is not here")
-    data_dir = ("--data-dir", str(tmp_path / "data"))
-    done = bgpledger(*data_dir, "import", *map(str, paths))
+    done = of_an_archive("import", *map(str, paths))
     assert done.returncode == 0, done.stderr
     first = [line for line in bgpdump(paths[0]) if "|B|" in line]
     at = first[0].split("|")[1]
-    assert bgpledger(*data_dir, "rib", "--at", at, "--format", "bgpdump").stdout.splitlines() == first
+    assert of_an_archive("rib", "--at", at, "--format", "bgpdump").stdout.splitlines() == first
 
 
 def folded(dump: list[str], updates: list[str]) -> Iterator[tuple[int, set[tuple[str, ...]]]]:
