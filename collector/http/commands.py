@@ -109,11 +109,11 @@ class _Answer(Response):
         working = asyncio.create_task(self._work(send))
         side_tasks = [asyncio.create_task(self._send_on_and_on(send)), asyncio.create_task(gone(receive))]
         try:
-            await asyncio.wait((working, *side_tasks), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((working, *side_tasks), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._commands.going -= 1
             await end(working, *side_tasks)
-        if working.done() and not working.cancelled():
+        if working in done:  # what it raises because it was ended is of no interest: the driver has errors of its own
             working.result()
 
     async def _work(self, send: Send) -> None:
