@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import os
@@ -9,11 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
+from collector.store import embedded
 from tests.running import bgpledger
 from tests.support import ROOT, missing
 
@@ -23,19 +27,32 @@ PREFIX = "203.0.113.0/24"
 PATH = f"{Path(sys.executable).parent}:{ROOT / '.tools/node_modules/.bin'}:{os.environ['PATH']}"
 
 
+class Demonstrated(NamedTuple):
+    """The archive of the demonstration. Its store runs meanwhile: else each program would start it, and stop it."""
+
+    data_dir: Path
+    uri: str
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        return {"BGPLEDGER_DATA_DIR": str(self.data_dir), "BGPLEDGER_MONGODB_URI": self.uri}
+
+
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demonstrated]:
     folder = tmp_path_factory.mktemp("demo")
     done = bgpledger("demo", "--data-dir", str(folder))
     assert done.returncode == 0, done.stderr
-    return folder
+    store = asyncio.run(embedded.start(folder))
+    yield Demonstrated(folder, store.uri)
+    asyncio.run(store.stop())
 
 
-def environment(archive: Path) -> dict[str, str]:
-    return {"PATH": PATH, "HOME": str(archive), "BGPLEDGER_DATA_DIR": str(archive)}
+def environment(archive: Demonstrated) -> dict[str, str]:
+    return {"PATH": PATH, "HOME": str(archive.data_dir), **archive.environment}
 
 
-def run(archive: Path, *command: str | Path) -> str:
+def run(archive: Demonstrated, *command: str | Path) -> str:
     done = subprocess.run(
         list(command), capture_output=True, text=True, check=False, env=environment(archive), timeout=300
     )
@@ -43,7 +60,7 @@ def run(archive: Path, *command: str | Path) -> str:
     return done.stdout
 
 
-def test_who_announced(archive: Path) -> None:
+def test_who_announced(archive: Demonstrated) -> None:
     begin = datetime.now(UTC) - timedelta(minutes=10)  # in case midnight has passed since the demonstration began
     days = {f"{moment:%F}" for moment in (begin, datetime.now(UTC))}
     rows = [row for day in days for row in run(archive, EXAMPLES / "who-announced.sh", PREFIX, day).splitlines()]
@@ -53,11 +70,11 @@ def test_who_announced(archive: Path) -> None:
     assert sum("session end" in row for row in rows) == 2
 
 
-def test_who_announced_nothing_on_another_day(archive: Path) -> None:
+def test_who_announced_nothing_on_another_day(archive: Demonstrated) -> None:
     assert len(run(archive, EXAMPLES / "who-announced.sh", PREFIX, "last week").splitlines()) == 1
 
 
-def test_for_a_ticket(archive: Path) -> None:
+def test_for_a_ticket(archive: Demonstrated) -> None:
     now = datetime.now(UTC)
     first, last = (f"{moment:%F %T}" for moment in (now - timedelta(hours=1), now))
     text = run(archive, EXAMPLES / "for-a-ticket.sh", PREFIX, first, last)
@@ -68,7 +85,7 @@ def test_for_a_ticket(archive: Path) -> None:
     assert "no route" in text[after : text.index("Difference:")]
 
 
-def test_several_origins(archive: Path) -> None:
+def test_several_origins(archive: Demonstrated) -> None:
     if shutil.which("mongosh", path=PATH) is None:
         missing("mongosh is not installed; `make tools` installs it where npm is")
     script = EXAMPLES / "several-origins.js"
@@ -77,13 +94,13 @@ def test_several_origins(archive: Path) -> None:
     assert "2001:db8:2::/48" not in text  # from one AS only
 
 
-def hijack(archive: Path) -> datetime:
+def hijack(archive: Demonstrated) -> datetime:
     """When AS64511 announced the prefix, according to the first peer that reported it."""
-    said = bgpledger("--data-dir", str(archive), "history", PREFIX, "--origin", "64511", "--format", "jsonl")
+    said = bgpledger("history", PREFIX, "--origin", "64511", "--format", "jsonl", **archive.environment)
     return min(datetime.fromisoformat(json.loads(line)["ts"]) for line in said.stdout.splitlines())
 
 
-def test_changed_between(archive: Path) -> None:
+def test_changed_between(archive: Demonstrated) -> None:
     begin, end = (f"{hijack(archive) + timedelta(milliseconds=by):%FT%T.%fZ}" for by in (-50, 50))
     rows = run(archive, sys.executable, EXAMPLES / "changed_between.py", begin, end).splitlines()
     assert sorted(rows) == [
@@ -93,7 +110,7 @@ def test_changed_between(archive: Path) -> None:
     ]
 
 
-def test_watch_prefixes(archive: Path) -> None:
+def test_watch_prefixes(archive: Demonstrated) -> None:
     command = [
         sys.executable,
         str(EXAMPLES / "watch_prefixes.py"),
@@ -116,7 +133,7 @@ def test_watch_prefixes(archive: Path) -> None:
     ]
 
 
-def test_table_to_csv(archive: Path) -> None:
+def test_table_to_csv(archive: Demonstrated) -> None:
     at = f"{hijack(archive) + timedelta(milliseconds=50):%FT%T.%fZ}"
     text = run(archive, sys.executable, EXAMPLES / "table_to_csv.py", "127.0.1.2", at)
     routes = {row["prefix"]: row for row in csv.DictReader(text.splitlines())}
@@ -128,7 +145,7 @@ def test_table_to_csv(archive: Path) -> None:
 @pytest.mark.parametrize(
     "name", sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != "watch_prefixes.py")
 )
-def test_invalid_arguments_are_reported_without_a_traceback(archive: Path, name: str) -> None:
+def test_invalid_arguments_are_reported_without_a_traceback(archive: Demonstrated, name: str) -> None:
     command = [sys.executable, str(EXAMPLES / name), "192.0.2.300", "teatime"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(archive), timeout=300)
     assert done.returncode == 1
