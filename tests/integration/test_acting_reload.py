@@ -19,7 +19,8 @@ from tests.running import bgpledger
 from tests.support import until
 
 HALF = "203.0.113.128/25"
-ORDERS = int(os.environ.get("RELOAD_ORDERS", "200"))
+ORDERS = int(os.environ.get("RELOAD_ORDERS", "0"))
+"""How many routes are ordered before and behind a long reload (`make faults`)."""
 NO_IPV6 = "its session has not negotiated ipv6 unicast; it will be sent in a session that has"
 POLICY = ["[[policies]]", 'name = "mark"', f'prefixes = ["{PREFIX}"]', 'add_communities = ["65000:7"]']
 
@@ -74,7 +75,8 @@ async def test_routes_and_intents_follow_the_configuration(tmp_path: Path) -> No
         await until(partial(_is_sent_since, bench, kept, changed), what="the peer of another AS is sent the route")
         await until(partial(_communities, bird, PREFIX, []), what="and has it, now without a policy")
         assert [one for one in await bench.client.intents() if one.id == halved] == []
-        await _orders_in_a_long_reload(bench, tmp_path / "a")
+        if ORDERS:
+            await _orders_in_a_long_reload(bench, tmp_path / "a")
 
 
 async def _ipv4_needs_no_capability(bench: Acting) -> None:
