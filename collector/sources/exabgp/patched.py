@@ -33,7 +33,7 @@ from exabgp.reactor.protocol import Protocol  # type: ignore[import-untyped]
 from exabgp.rib.outgoing import OutgoingRIB  # type: ignore[import-untyped]
 
 LONGEST_PAUSE = 15
-"""The maximum number of seconds between two attempts to connect to a router, so that one that is back is soon heard."""
+"""The maximum number of seconds between two attempts to connect to a router: one that is back is soon connected."""
 STEADY_SECONDS = 30
 """After a session that lasted this long, the next attempt is made at once."""
 CONNECT_SECONDS = 20
