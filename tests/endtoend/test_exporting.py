@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import duckdb
 import mrtparse  # type: ignore[import-untyped]
-import polars as pl
 import pytest
 from pybgpkit_parser import Parser  # type: ignore[import-untyped]
 
@@ -119,6 +117,9 @@ def test_other_programs_read_in_a_dump_what_rib_answers(tmp_path: Path, imported
 def test_duckdb_and_polars_count_in_parquet_what_search_answers(
     tmp_path: Path, imported: Imported, output: str
 ) -> None:
+    import duckdb  # here, as every process that runs tests would import them
+    import polars as pl
+
     done = imported.ask("export", "--all", "--format", "parquet", f"{tmp_path}/{output}")
     assert done.returncode == 0, done.stderr
     found = imported.ask("search", "--all", "--format", "bgpdump").stdout.splitlines()
