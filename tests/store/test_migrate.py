@@ -115,7 +115,7 @@ async def test_a_migration_that_was_broken_off_is_taken_up(
     store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "_traits", Traits(batch_lines=10))
-    await archive(data_dir, store, *a_day(5))
+    await archive(data_dir, store, *a_day(5, steps=60))
     count = await store.count("updates")
     make_old(mongodb_uri, database)
 
@@ -136,7 +136,7 @@ async def test_what_the_database_removed_does_not_come_back(
     store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A TTL index removes UPDATEs between reading and writing them."""
-    await archive(data_dir, store, *a_day(5))
+    await archive(data_dir, store, *a_day(5, steps=60))
     count = await store.count("updates")
     make_old(mongodb_uri, database)
     change = store.change
@@ -153,7 +153,7 @@ async def test_what_the_database_removed_does_not_come_back(
 async def test_updates_whose_sessions_have_expired_are_migrated_too(
     store: Store, mongodb_uri: str, database: str, data_dir: Path
 ) -> None:
-    await archive(data_dir, store, *a_day(5))
+    await archive(data_dir, store, *a_day(5, steps=60))
     make_old(mongodb_uri, database)
     await store.maintain({**RetentionSettings().model_dump(), "sessions_days": 1})
     await store.remove("sessions", {})
@@ -169,7 +169,7 @@ async def test_a_database_of_every_schema_becomes_one_of_this(
         collections = ("updates", "messages", "sessions", "gaps", "rejects")
         return {name: [one async for one in store.find(name, {}, sort=[("_id", 1)])] for name in collections}
 
-    await archive(data_dir, store, *a_day(6))
+    await archive(data_dir, store, *a_day(6, steps=60))
     before, shape = await everything(), indexes(mongodb_uri, database)
     make_old(mongodb_uri, database, version)
     watch = Watching()
@@ -184,7 +184,7 @@ async def test_the_index_over_views_is_built_where_the_server_uses_it(
     store: Store, mongodb_uri: str, database: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "_traits", Traits(batch_lines=250))
-    await archive(data_dir, store, *a_day(4))
+    await archive(data_dir, store, *a_day(4, steps=60))
     make_old(mongodb_uri, database, 2)
     await store.maintain()
     assert "view" not in indexes(mongodb_uri, database)
@@ -202,7 +202,7 @@ async def test_what_routers_tell_waits_until_the_database_tells_routers_apart(
 ) -> None:
     """Nothing is written without its index; the archiver continues by itself once the database is migrated."""
     monkeypatch.setattr("collector.archive.archiver.FIRST_PAUSE", 0.01)
-    await archive(data_dir, store, *a_day(4))
+    await archive(data_dir, store, *a_day(4, steps=60))
     make_old(mongodb_uri, database, 2)
     told: list[ArchiverState] = []
     reader = SpoolReader(data_dir / "spool-bmp")
@@ -227,7 +227,7 @@ def test_every_schema_has_its_step() -> None:
 
 
 async def test_ctrl_c_breaks_it_off(store: Store, mongodb_uri: str, database: str, data_dir: Path) -> None:
-    await archive(data_dir, store, *a_day(4))
+    await archive(data_dir, store, *a_day(4, steps=60))
     make_old(mongodb_uri, database)
     async with proxy(urlsplit(mongodb_uri).port or 0) as between:
         await between.set(faults.never_answering_writes)
