@@ -109,9 +109,17 @@ class Archive:
 
     @classmethod
     @asynccontextmanager
-    async def found(cls, settings: StoreSettings, *, say: Say = lambda _: None) -> AsyncIterator[Self]:
-        """The archive that the settings name; `say` is called with the notes of all answers."""
-        async with find_store(settings) as store:
+    async def found(
+        cls, settings: StoreSettings, *, say: Say = lambda _: None, share: bool = False
+    ) -> AsyncIterator[Self]:
+        """The archive that the settings name.
+
+        Args:
+            settings: which archive.
+            say: called with the notes of all answers.
+            share: let other commands use a store that had to be started, since this one may run for hours.
+        """
+        async with find_store(settings, share=share) as store:
             yield cls(store, settings.data_dir, say=say)
 
     @classmethod

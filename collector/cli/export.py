@@ -59,7 +59,7 @@ def command(
     began = time.monotonic()
 
     async def ask_and_write(shown: ProgressLine) -> ExportSummary:
-        async with Archive.found(settings, say=say) as archive:
+        async with Archive.found(settings, say=say, share=True) as archive:
             if table:
                 return await _table(archive, filters, at, output, shown)
             return await _messages(archive, filters, form, output, shown, everything=everything)

@@ -103,7 +103,7 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
     total = sum(path.stat().st_size for path in (*found.paths, *(capture.path for capture in found.captures)))
     done = 0
     results = []
-    async with find_store(settings, primary=True, begin=True) as store:
+    async with find_store(settings, primary=True, begin=True, share=True) as store:
         importer = partial(Importer, store, collector=name, selection=selection)
         of_updates = importer(source=MRT)
         of_dumps = DumpImporter(store, source=MRT, collector=name, selection=selection)

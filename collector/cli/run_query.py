@@ -21,15 +21,20 @@ _COLLECT_EVERY = 50_000
 """The number of new objects after which cycles are collected."""
 
 
-def answer(command: QueryCommand) -> None:
-    """Query the archive, and write the answers to stdout as they come; notes go to stderr."""
+def answer(command: QueryCommand, *, share: bool = False) -> None:
+    """Query the archive, and write the answers to stdout as they come; notes go to stderr.
+
+    Args:
+        command: the query.
+        share: see `find_uri`.
+    """
     from bgpledger.archive import Archive
 
     collect_rarely()
     settings = command.where.settings()
 
     async def ask_and_write() -> None:
-        async with Archive.found(settings) as archive:
+        async with Archive.found(settings, share=share) as archive:
             await command.answer(archive, sys.stdout, sys.stderr)
 
     run_interruptible(_flushing(ask_and_write()))

@@ -51,7 +51,7 @@ async def _run(settings: Settings, arguments: list[str]) -> int:
         )
     scripted = any(argument.partition("=")[0] in _SCRIPTS or argument.endswith(".js") for argument in arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for mongosh
-    async with find_uri(settings) as (uri, database):
+    async with find_uri(settings, share=True) as (uri, database):
         own = options_for(uri)
         begins = with_database(uri, database, (own["username"], own["password"]) if own else None)
         process = await asyncio.create_subprocess_exec(

@@ -37,7 +37,8 @@ def command(
         from schemas.query import LiveEntry
 
         wanted = replace(filters, start=parse_time(since))
-        answer(QueryCommand(where, TailQuestion(wanted, limit=limit, pulse=_stop_when_nobody_reads), LiveEntry, form))
+        question = TailQuestion(wanted, limit=limit, pulse=_stop_when_nobody_reads)
+        answer(QueryCommand(where, question, LiveEntry, form), share=True)
 
 
 def _stop_when_nobody_reads() -> None:

@@ -53,7 +53,7 @@ async def serve(settings: Settings, read: Read | None = None) -> None:
     if not settings.http.is_on:
         raise ConfigurationError("http.listen is off", "give --listen ADDR:PORT, or http.listen in the configuration")
     with _listening(settings.http.listen) as listener:
-        async with Archive.found(settings) as archive:
+        async with Archive.found(settings, share=True) as archive:
             with _for_commands(settings, read) as for_commands:
                 await _answer(make_app(archive, settings, for_commands), settings.http, listener)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from collector.errors import StoreUnavailableError
 from collector.query.running import find_running
@@ -14,14 +14,15 @@ from collector.store.mongo import Store
 
 @asynccontextmanager
 async def find_uri(
-    settings: StoreSettings, *, at_rest: bool = True, begin: bool = False
+    settings: StoreSettings, *, at_rest: bool = True, begin: bool = False, share: bool = False
 ) -> AsyncIterator[tuple[str, str]]:
     """The URI of the store: from the settings, or from the running or stopped collector on their data directory.
 
     Args:
         settings: which store.
         at_rest: start the embedded store of a stopped collector for the duration of the query.
-        begin: start a new one there if there is none.
+        begin: start a new one there if there is none; for an import, which waits for others.
+        share: let other commands use a store that had to be started, since this one may run for hours.
 
     A collector whose store needs secrets only publishes the path of its configuration: whoever may read that may query.
 
@@ -43,7 +44,7 @@ async def find_uri(
     if running and running.mongodb_uri:
         yield running.mongodb_uri, running.database
         return
-    from collector.query.stopped_archive import has_store, opened
+    from collector.query.stopped_archive import has_store, only_import, opened
 
     if begin:
         make_directory(settings.data_dir)
@@ -52,8 +53,13 @@ async def find_uri(
             f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
             "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",
         )
-    async with opened(settings.data_dir, mongodb.embedded) as uri:
-        yield uri, mongodb.database
+    async with AsyncExitStack() as stack:
+        if begin:
+            await stack.enter_async_context(only_import(settings.data_dir))
+        yield (
+            await stack.enter_async_context(opened(settings.data_dir, mongodb.embedded, share=share)),
+            mongodb.database,
+        )
 
 
 @asynccontextmanager
@@ -64,6 +70,7 @@ async def find_store(
     primary: bool = False,
     at_rest: bool = True,
     begin: bool = False,
+    share: bool = False,
 ) -> AsyncIterator[Store]:
     """The store that `find_uri` finds.
 
@@ -73,11 +80,12 @@ async def find_store(
         primary: read from the primary, whatever the URI says; for programs that write.
         at_rest: see `find_uri`.
         begin: see `find_uri`.
+        share: see `find_uri`.
 
     Raises:
         StoreError: there is none, or it does not start.
     """
-    async with find_uri(settings, at_rest=at_rest, begin=begin) as (uri, name):
+    async with find_uri(settings, at_rest=at_rest, begin=begin, share=share) as (uri, name):
         opening = Store.open(uri, database=database or name, driver=settings.mongodb.driver, primary=primary)
         async with opening as store:
             yield store

@@ -1,7 +1,9 @@
-"""The archive of a collector that does not run: its embedded store is started for a query, and stopped afterwards.
+"""The archive of a collector that does not run: its embedded store is started for a command, and stopped afterwards.
 
-Only one process at a time may use the store: a query locks `store.lock`, so that others wait. A collector does not wait
-long: it ends a query's store, so that the query fails, and starts.
+A command that starts the store locks `store.lock`; others wait until it has ended. One that may run for hours shares
+its store instead: `store.shared` has the address while it runs. Others lock this file while they use the store, and
+the command waits a little for them before it ends. A collector does not wait long: it ends a command's store, so that
+the command fails, and starts.
 """
 
 from __future__ import annotations
@@ -11,20 +13,24 @@ import fcntl
 import os
 import pwd
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from collector.errors import StoreError
+from collector.local_server import is_locked
 from collector.query.running import find_running
 from collector.store import embedded
-from collector.store.embedded_process import give_to_owner
+from collector.store.embedded_process import give_to_owner, write_owned
 
 _LOCK = "store.lock"
+_SHARED = "store.shared"
+_IMPORTING = "import.lock"
 _GLANCE = 0.1
 _SILENT_SECONDS = 1.0
-"""Seconds after which a query says why it has not started."""
-_COLLECTOR_WAITS = 5.0
+"""Seconds after which a command says why it has not started."""
+_WAIT_FOR_OTHERS = 5.0
+"""How long a collector waits for a command, and a command that ends for those that use its store, in seconds."""
 
 
 def has_store(data_dir: Path) -> bool:
@@ -63,29 +69,42 @@ def _not_ours(data_dir: Path) -> StoreError:
 
 
 @asynccontextmanager
-async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
-    """The URI of the store, which runs during a query.
+async def opened(data_dir: Path, program: str | None, *, share: bool = False) -> AsyncIterator[str]:
+    """The URI of the store, which runs during a command.
 
     Args:
         data_dir: the collector's data directory.
         program: the server's program, as in `mongodb.embedded`.
+        share: let other commands use the store meanwhile, rather than wait.
 
     Raises:
         StoreError: it does not start.
     """
-    telling = asyncio.create_task(_tell(data_dir))
+    telling = asyncio.create_task(_tell(f"another command has opened the archive in {data_dir}: waiting until it ends"))
     lock = _open_lock(data_dir)
     try:
         while not _try(lock):
-            await asyncio.sleep(_GLANCE)
             if (running := find_running(data_dir)) and running.mongodb_uri:  # a collector was faster
                 telling.cancel()
                 yield running.mongodb_uri
                 return
+            with _shared(data_dir) as address:
+                if address:
+                    telling.cancel()
+                    yield address
+                    return
+            await asyncio.sleep(_GLANCE)
+        telling.cancel()
+        telling = asyncio.create_task(_tell(f"no collector runs on {data_dir}: opening its archive for this command"))
+        (data_dir / _SHARED).unlink(missing_ok=True)  # of a command that was killed
         store = await embedded.start(data_dir, program)
         telling.cancel()
         try:
-            yield store.address
+            if share:
+                async with _sharing(data_dir, store.address):
+                    yield store.address
+            else:
+                yield store.address
         finally:
             await store.stop()
     finally:
@@ -93,9 +112,37 @@ async def opened(data_dir: Path, program: str | None) -> AsyncIterator[str]:
         os.close(lock)
 
 
-async def _tell(data_dir: Path) -> None:
+@asynccontextmanager
+async def _sharing(data_dir: Path, address: str) -> AsyncIterator[None]:
+    """Let others use the store during the block; afterwards, wait a little for those that do."""
+    path = data_dir / _SHARED
+    write_owned(path, address)
+    with path.open("rb") as file:
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            for _glance in range(int(_WAIT_FOR_OTHERS / _GLANCE)):
+                if _try(file.fileno()):
+                    break
+                await asyncio.sleep(_GLANCE)
+
+
+@contextmanager
+def _shared(data_dir: Path) -> Iterator[str | None]:
+    """The address of a store that another command shares, which waits until the block ends; None: none does."""
+    try:
+        file = (data_dir / _SHARED).open(encoding="utf-8")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        yield None if is_locked(file) else file.read()
+
+
+async def _tell(why: str) -> None:
     await asyncio.sleep(_SILENT_SECONDS)
-    sys.stderr.write(f"no collector runs on {data_dir}: opening its archive for this command\n")
+    sys.stderr.write(f"{why}\n")
 
 
 @asynccontextmanager
@@ -103,11 +150,12 @@ async def taken_over(data_dir: Path) -> AsyncIterator[None]:
     """For a collector: during the block no query uses the store, and none starts it."""
     lock = _open_lock(data_dir)
     try:
-        for _glance in range(int(_COLLECTOR_WAITS / _GLANCE)):
+        for _glance in range(int(_WAIT_FOR_OTHERS / _GLANCE)):
             if _try(lock):
                 break
             await asyncio.sleep(_GLANCE)
         else:
+            (data_dir / _SHARED).unlink(missing_ok=True)
             await asyncio.to_thread(embedded.end, data_dir)
             # even if the ended query holds the lock a little longer, no other query gets it: those find the collector
             # first
@@ -117,9 +165,24 @@ async def taken_over(data_dir: Path) -> AsyncIterator[None]:
         os.close(lock)
 
 
-def _open_lock(data_dir: Path) -> int:
-    lock = os.open(data_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    give_to_owner(data_dir / _LOCK, data_dir)
+@asynccontextmanager
+async def only_import(data_dir: Path) -> AsyncIterator[None]:
+    """For an import: during the block no other uses the store, since sessions continue from one file to the next."""
+    telling = asyncio.create_task(_tell(f"another import runs on {data_dir}: waiting until it ends"))
+    lock = _open_lock(data_dir, _IMPORTING)
+    try:
+        while not _try(lock):
+            await asyncio.sleep(_GLANCE)
+        telling.cancel()
+        yield
+    finally:
+        telling.cancel()
+        os.close(lock)
+
+
+def _open_lock(data_dir: Path, name: str = _LOCK) -> int:
+    lock = os.open(data_dir / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    give_to_owner(data_dir / name, data_dir)
     return lock
 
 

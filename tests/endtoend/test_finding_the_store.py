@@ -13,7 +13,8 @@ import pytest
 from collector.query.stopped_archive import opened
 from collector.store import credentials
 from collector.store.uri import redact
-from tests.running import bgpledger, collecting
+from tests.running import BGPLEDGER, bgpledger, collecting, free_port
+from tests.support import until
 
 
 async def test_a_store_is_found_that_only_the_configuration_names(
@@ -63,6 +64,20 @@ async def test_an_archive_without_a_running_collector_is_opened(data_dir: Path) 
     assert "no collector runs" in found.stderr
     assert "SecantusDB" in json.loads(found.stdout)["store"]
     assert not (data_dir / "store.json").exists()
+
+
+async def test_commands_use_the_store_of_one_that_may_run_for_hours(data_dir: Path) -> None:
+    (data_dir / "store").mkdir(parents=True)
+    listen = f"127.0.0.1:{free_port()}"
+    serving = subprocess.Popen([BGPLEDGER, "--data-dir", str(data_dir), "serve", "--listen", listen])
+    try:
+        await until((data_dir / "store.shared").exists)
+        done = await asyncio.to_thread(bgpledger, "--data-dir", str(data_dir), "peers")
+        assert (done.returncode, done.stderr) == (0, "")
+    finally:
+        serving.terminate()
+        assert await asyncio.to_thread(serving.wait) == 0
+    assert not (data_dir / "store.shared").exists()
 
 
 async def test_a_collector_does_not_wait_for_a_query(data_dir: Path) -> None:
