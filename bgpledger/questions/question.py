@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from bgpledger.answers import Answers
 from bgpledger.cursors import TimeMark
-from collector.query.coverage_checks import check_peers, check_times
+from collector.query.coverage_checks import check_peers, check_seen, check_times
 from collector.query.filters import Filter
 from collector.query.newest import newest
 from collector.query.running import find_running
@@ -23,6 +23,8 @@ Time = str | datetime | None
 """As text ("2h", "yesterday 14:05", RFC 3339, unix seconds), or as a datetime."""
 Progress = Callable[[int, int | None], None]
 """Called with how much has been read, and how much there is; None while that is unknown."""
+
+_MOST_NAMES = 5
 
 
 @dataclass
@@ -41,6 +43,27 @@ class Context:
         self.answers.covered = await check_times(self.store, given, filters.end, self.answers.note)
         running = find_running(self.data_dir)
         await check_peers(self.store, filters, running.peers if running else (), self.answers.note)
+
+    def may_lack_routes(self, peers: Sequence[str]) -> None:
+        """Note peers whose tables may lack routes."""
+        if peers:
+            self.answers.covered = False
+            self.answers.note(
+                f"routes may be missing: not all that {some_of(peers)} sent was received"
+                " (bgpledger history PREFIX shows what is known of one)"
+            )
+
+    async def see(self, filters: Filter, *times: datetime | None) -> None:
+        """Note times at which nothing was received from the wanted peers, unless others have been noted; None: now."""
+        for time in times:
+            if self.answers.covered:
+                self.answers.covered = await check_seen(self.store, time, filters, self.answers.note)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names in a sentence; of many, the first and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return f"{', '.join(names[:_MOST_NAMES])} and {more} more peers" if more > 1 else ", ".join(names)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from bgpledger.cursors import RouteMark
-from bgpledger.questions.question import Context, Time, Watched, named
+from bgpledger.questions.question import Context, Time, Watched, named, some_of
 from collector.errors import UsageError
 from collector.query.arguments import Say, parse_prefix, parse_time
 from collector.query.filter_text import check_family_of_prefix
@@ -53,10 +53,18 @@ class StandingQuestion(Watched[T]):
         question = RibQuery(self.prefix, self.match, self.moment, after=self._mark.place)
         await context.cover(self.filters, question.at)
         stored = of_its_peers(question, self.filters)
-        read = self.count(await count_stored(context.store, stored) if question.is_of_tables else None)
+        hidden: list[str] = []
+        is_of_tables = question.is_of_tables
+        total = await count_stored(context.store, stored, on_hidden=hidden.append) if is_of_tables else None
+        context.may_lack_routes(hidden)
+        read = self.count(total)
         found = rib_batches(context.store, question, self.filters, on_read=read.more)
+        is_empty = True
         async for batch in newest_routes(found, self.limit):
+            is_empty = False
             yield batch
+        if is_empty and self._mark.place is None:
+            await context.see(self.filters, question.at)
 
 
 @dataclass(eq=False, repr=False)
@@ -144,11 +152,18 @@ class TableQuestion(Watched["PrefixRoutes"]):
 
         question = RibQuery(at=self.moment)
         await context.cover(self.filters, question.at)
-        read = self.count(await count_stored(context.store, of_its_peers(question, self.filters)))
+        hidden: list[str] = []
+        stored = of_its_peers(question, self.filters)
+        read = self.count(await count_stored(context.store, stored, on_hidden=hidden.append))
+        context.may_lack_routes(hidden)
         prefixes = table(context.store, question, self.filters, on_peers=self.on_peers, on_read=read.more)
+        is_empty = True
         async with aclosing(prefixes) as found:
             async for routes in found:
+                is_empty = False
                 yield routes
+        if is_empty:
+            await context.see(self.filters, question.at)
 
 
 @dataclass(eq=False, repr=False)
@@ -180,6 +195,7 @@ class DiffQuestion(Watched[RouteChange]):
         from collector.query.rib import RibQuery
 
         await context.cover(self.filters, *self._moments)
+        await context.see(self.filters, *self._moments)
         hidden: dict[str, None] = {}
         named: set[str] = set()
         changes = diff(
@@ -189,12 +205,12 @@ class DiffQuestion(Watched[RouteChange]):
         )
 
         def tell() -> None:
-            if names := ", ".join(name for name in hidden if name not in named):
+            if names := [name for name in hidden if name not in named]:
                 named.update(hidden)
                 context.answers.covered = False
                 context.answers.note(
-                    f"lines of {names} were lost: routes of which it is not known whether they appeared or went are"
-                    " left out (bgpledger history PREFIX shows what is known of one)"
+                    f"lines of {some_of(names)} were lost: routes of which it is not known whether they appeared or"
+                    " went are left out (bgpledger history PREFIX shows what is known of one)"
                 )
 
         async for change in newest_of(changes, self.limit, lambda change: change.route.since):

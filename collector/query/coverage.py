@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from collector.query.filters import Filter, Network
 from collector.query.running import KnownPeer
+from collector.query.sessions_at import sessions_at
 from collector.store.mongo import Store
+from schemas.peer import Peer
+from schemas.stored import SessionDocument
 
 _FIRST_ONES = 200
 """Sessions: keys sort by the second, and within one by collector and line."""
@@ -47,6 +50,27 @@ async def removed_after(store: Store, moment: datetime, now: datetime) -> dateti
     seconds = (await store.lifetimes()).get("updates_days")
     kept = now - timedelta(seconds=seconds) if seconds else None
     return kept if kept and moment < kept else None
+
+
+async def unseen_since(store: Store, moment: datetime | None, filters: Filter) -> SessionDocument | None:
+    """The last session of the wanted peers, if it ended before a time only because nobody received any more.
+
+    None if any of them had a session at that time, or if a peer ended the last one.
+
+    Args:
+        store: the archive.
+        moment: the time; None: now.
+        filters: which peers.
+    """
+    peer = filters.only_peer
+    async for session, _ in sessions_at(store, moment, peer):
+        if filters.of_peer(Peer.model_validate(session["peer"])):
+            return None
+    query = {"until": {"$lte": moment or datetime.now(UTC)}, **({"peer.address": peer} if peer else {})}
+    async for session in store.find("sessions", query, sort=(("until", -1),)):
+        if filters.of_peer(Peer.model_validate(session["peer"])):
+            return session if session["ended_by"] == "collector" else None
+    return None
 
 
 async def unknown_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer]) -> list[str]:

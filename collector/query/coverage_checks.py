@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from collector.errors import UsageError
 from collector.query.arguments import Say
-from collector.query.coverage import began_after, coverage, removed_after, unknown_peers
+from collector.query.coverage import began_after, coverage, removed_after, unknown_peers, unseen_since
 from collector.query.filters import Filter
 from collector.query.running import KnownPeer
 from collector.store.mongo import Store
@@ -51,6 +51,26 @@ async def check_times(store: Store, times: Sequence[datetime], end: datetime | N
         )
         return False
     return True
+
+
+async def check_seen(store: Store, moment: datetime | None, filters: Filter, say: Say) -> bool:
+    """Check whether somebody received at a time what the wanted peers announce; if not, a note says since when not.
+
+    Args:
+        store: the archive.
+        moment: the time; None: now.
+        filters: which peers.
+        say: called with when the last session ended, and why.
+    """
+    session = await unseen_since(store, moment, filters)
+    if session is None:
+        return True
+    then = f"stood at {spoken(moment)} UTC" if moment else "stands now"
+    say(
+        f"what {then} is not known: the last session ended at {spoken(session['until'])} UTC"
+        f" ({session.get('reason') or 'the collector was stopped'})"
+    )
+    return False
 
 
 async def check_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer], say: Say) -> None:

@@ -18,7 +18,6 @@ from schemas.query import Route, RouteChange
 from schemas.stored import PeerDocument, name_of
 
 _NOT_COMPARED = {"since", "state"}
-_FAMILIES = ("ipv4 unicast", "ipv6 unicast")
 _PeerPlace = tuple[int, bytes, str, str]
 
 
@@ -49,9 +48,8 @@ async def diff(
     question = of_its_peers(question, filters)
     before = await _by_peer(store, replace(question, at=earlier), on_read)
     after = await _by_peer(store, replace(question, at=later), on_read)
-    families = _FAMILIES if question.prefix is None else [_FAMILIES[":" in question.prefix]]
     for peer_rib in (*before.values(), *after.values()):
-        if any(map(peer_rib.hides, families)):
+        if any(map(peer_rib.hides, question.families)):
             on_hidden(name_of(peer_rib.session["peer"]))
     for place in sorted(before.keys() | after.keys()):
         one, two = before.get(place), after.get(place)
@@ -122,7 +120,8 @@ def _compare(
     shared = {"peer": either.peer, "prefix": either.prefix, "object": either.object, "before": old, "after": new}
     if old is None or new is None:
         peer_rib = rib_before if old is None else rib_after
-        if peer_rib and peer_rib.hides(key.family):
+        was_withdrawn = old is not None and rib_before and rib_after and rib_after.ended(rib_before, entry_before)
+        if peer_rib and peer_rib.hides(key.family) and not was_withdrawn:
             return _Hidden(either.peer.name)
         return RouteChange(event="appeared" if new else "went", **shared)
     fields = sorted(name for name in _COMPARED if getattr(old, name) != getattr(new, name))

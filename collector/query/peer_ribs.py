@@ -147,6 +147,14 @@ class PeerRib:
         """Whether a route of this family, or to this prefix after a call of `few`, may be missing."""
         return self.gap is not None and not self.stale and not self._is_mended(family) and prefix not in self._withdrawn
 
+    def ended(self, earlier: PeerRib, entry: RouteEntry) -> bool:
+        """Whether it is certain that a route, which stood earlier and does not any more, was withdrawn.
+
+        It is if no line was lost since its announcement.
+        """
+        is_same = self.session["_id"] == earlier.session["_id"]
+        return is_same and (self.gap is None or entry.since >= milliseconds(self.gap.certain_from))
+
     def _withdrawn_since_gap(self, update: UpdateDocument) -> Iterator[str]:
         """The prefixes whose only route an UPDATE after the gap withdraws; with a path ID there may be others."""
         is_after = self.gap and milliseconds(update["ts"]) >= milliseconds(self.gap.certain_from)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, NamedTuple, Self
@@ -19,6 +19,7 @@ from schemas.stored import SessionDocument, name_of
 
 Match = Literal["exact", "longest", "less_specific", "more_specific"]
 
+_FAMILIES = ("ipv4 unicast", "ipv6 unicast")
 _SHORTEST_OF_GROUP = {4: (24, 16, 0), 6: (48, 32, 0)}
 """A longest match is queried in groups of lengths, by IP version: most routes are found in the first group, and short
 prefixes are often in UPDATEs with a thousand prefixes, which would all have to be read."""
@@ -74,6 +75,11 @@ class RibQuery:
     def is_of_tables(self) -> bool:
         """Whether it is answered from stored tables, and not from the index over prefixes."""
         return self.prefix is None or self.match == "more_specific"
+
+    @property
+    def families(self) -> Sequence[str]:
+        """The families that are queried, of those with prefixes alone."""
+        return _FAMILIES if self.prefix is None else [_FAMILIES[":" in self.prefix]]
 
     @property
     def span(self) -> Range | None:
@@ -132,7 +138,7 @@ async def _batches(store: Store, question: RibQuery, on_read: Callable[[int], No
                 shown = True
                 yield Batch(peer_rib, items)
         if not shown and question.prefix:
-            family = "ipv6 unicast" if ":" in question.prefix else "ipv4 unicast"
+            (family,) = question.families
             # Of a longest match, or of more specific prefixes, others than the withdrawn one may be hidden.
             only = question.prefix if question.match == "exact" else None
             if peer_rib.hides(family, only) and peer_rib.gap:
@@ -142,9 +148,20 @@ async def _batches(store: Store, question: RibQuery, on_read: Callable[[int], No
                     yield Batch(peer_rib, [hidden], hidden=True)
 
 
-async def count_stored(store: Store, question: RibQuery) -> int:
-    """The number of routes in the stored tables that an answer starts from."""
-    return sum([await peer_rib.count_stored() async for peer_rib in peer_ribs_of(store, question)])
+async def count_stored(store: Store, question: RibQuery, *, on_hidden: Callable[[str], None] = lambda _: None) -> int:
+    """The number of routes in the stored tables that an answer starts from.
+
+    Args:
+        store: an open store.
+        question: which routes.
+        on_hidden: called with the names of peers whose tables may lack routes because of a gap.
+    """
+    routes = 0
+    async for peer_rib in peer_ribs_of(store, question):
+        routes += await peer_rib.count_stored()
+        if any(map(peer_rib.hides, question.families)):
+            on_hidden(name_of(peer_rib.session["peer"]))
+    return routes
 
 
 async def peer_ribs_of(

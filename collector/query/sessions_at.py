@@ -31,6 +31,9 @@ async def sessions_at(
     begun = [one async for one in _begun(store, now, peer) if at is None or one["since"] <= at]
     found = [(one, False) for one in begun if "until" not in one or (at and one["until"] > at)]
     there = {_who(session) for session, _ in found}
+    # What stood at the last moment that a file, or a collector, has seen.
+    found += [(one, False) for one in begun if _is_seen_until(one, at) and _who(one) not in there]
+    there = {_who(session) for session, _ in found}
     ended = [one for one in begun if "until" in one and one["until"] <= now]
     for session in sorted(ended, key=lambda one: (one["until"], one["_id"]), reverse=True):
         if _who(session) not in there and now < session["until"] + _restart_time(session):
@@ -46,6 +49,11 @@ async def _begun(store: Store, now: datetime, peer: str | None) -> AsyncIterator
     for query in [{"peer.address": peer}] if peer else queries:
         async for session in store.find("sessions", query):
             yield session
+
+
+def _is_seen_until(session: SessionDocument, at: datetime | None) -> bool:
+    """Whether a session ended just then, only because nobody received any more."""
+    return at is not None and session.get("until") == at and session["ended_by"] == "collector"
 
 
 def _who(session: SessionDocument) -> tuple[str, str]:

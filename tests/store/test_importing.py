@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bgpledger import Answers, Archive
 from collector.archive.importing import Importer, Selection, look_through
 from collector.bgp import messages as bgp
 from collector.errors import ImportFileError, StoreUnavailableError
@@ -18,6 +19,8 @@ from collector.query.rib import RibQuery, rib
 from collector.query.search import search
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
+from schemas.query import RouteChange
+from schemas.scalars import spoken
 from tests.faults import mongo_proxy as faults
 from tests.faults.mongo_proxy import proxy
 from tests.mrt_builder import announcement, announcement6, message, record, state_change, withdrawal
@@ -183,6 +186,20 @@ async def test_sessions_end_where_the_files_have_a_hole(tmp_path: Path, store: S
     assert await routes(store, T + 1800) == []
     assert await routes(store, T + 3600) == [("10.1.0.0/16", "stands")]
     assert [one["cause"] for one in (await everything(store))["gaps"]] == ["session"]
+
+
+async def test_what_stands_after_the_last_file_is_not_known(tmp_path: Path, store: Store) -> None:
+    path, end = tmp_path / "updates", datetime.fromtimestamp(T + 2, UTC)
+    path.write_bytes(updates(said("10.0.0.0/8", T + 1), said("10.1.0.0/16", T + 2)))
+    await imported(store, path)
+    assert await routes(store, T + 2) == [("10.0.0.0/8", "stands"), ("10.1.0.0/16", "stands")]
+    archive, later = Archive(store, tmp_path), end + timedelta(seconds=1)
+    asked: list[Answers[Any]] = [archive.rib(at=later), archive.rib(), archive.lookup("10.0.0.1", at=later)]
+    for answers in [*asked, archive.diff(end, later), archive.table(at=later)]:
+        assert all(isinstance(one, RouteChange) for one in [one async for one in answers])
+        (note,) = answers.notes
+        assert not answers.covered
+        assert f"not known: the last session ended at {spoken(end)} UTC (the files end here)" in note
 
 
 async def test_what_cannot_be_read_is_rejected_and_leaves_its_mark(tmp_path: Path, store: Store) -> None:

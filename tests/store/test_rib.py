@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 
+from bgpledger import Archive
 from collector.query.diff import diff
 from collector.query.peers import peers
 from collector.query.rib import Match, RibQuery, rib
@@ -279,6 +280,23 @@ async def test_a_route_that_was_withdrawn_after_a_gap_is_gone(data_dir: Path, st
     (longer,) = await ask(store, RibQuery("10.0.0.0/8", "more_specific"))
     (shorter,) = await ask(store, RibQuery("10.0.0.0/8", "longest"))
     assert {other.state, longer.state, shorter.state} == {"unknown"}
+
+
+async def test_a_route_that_was_announced_and_withdrawn_after_a_gap_has_gone(data_dir: Path, store: Store) -> None:
+    router, hidden = Router(), list[str]()
+    lines = [*router.up(), router.announce("10.0.0.0/8")]
+    router.announce("10.2.0.0/16")
+    lines += [router.announce("10.1.0.0/16"), router.announce("10.3.0.0/16")]
+    before = at(router.time)
+    lines += [router.withdraw("10.0.0.0/8"), router.withdraw("10.1.0.0/16")]
+    await archive(data_dir, store, marker("start", -1), *lines)
+    changes = diff(store, RibQuery(), before, at(router.time), on_hidden=hidden.append)
+    assert [(one.event, one.before and one.before.prefix) async for one in changes] == [("went", "10.1.0.0/16")]
+    assert set(hidden) == {"192.0.2.1"}
+    table = Archive(store, data_dir).rib()
+    assert [one.prefix async for one in table] == ["10.3.0.0/16"]
+    assert not table.covered
+    assert table.notes[0].startswith("routes may be missing: not all that 192.0.2.1 sent was received")
 
 
 async def test_formats_without_a_word_for_what_is_not_known(
