@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -68,12 +71,12 @@ async def test_an_archive_without_a_running_collector_is_opened(data_dir: Path) 
 
 async def test_commands_use_the_store_of_one_that_may_run_for_hours(data_dir: Path) -> None:
     (data_dir / "store").mkdir(parents=True)
-    listen = f"127.0.0.1:{free_port()}"
-    serving = subprocess.Popen([BGPLEDGER, "--data-dir", str(data_dir), "serve", "--listen", listen])
+    port = free_port()
+    serving = subprocess.Popen([BGPLEDGER, "--data-dir", str(data_dir), "serve", "--listen", f"127.0.0.1:{port}"])
     try:
-        await until((data_dir / "store.shared").exists)
+        await until(lambda: _answers(port))
         done = await asyncio.to_thread(bgpledger, "--data-dir", str(data_dir), "peers")
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, "no peer is configured, and none has ever had a session\n")
     finally:
         serving.terminate()
         assert await asyncio.to_thread(serving.wait) == 0
@@ -124,3 +127,9 @@ os.setgid(65534)
 os.setuid(65534)
 main()
 """
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/health") as answer:
+        return bool(answer.status == HTTPStatus.OK)
+    return False

@@ -189,10 +189,11 @@ async def test_sessions_end_where_the_files_have_a_hole(tmp_path: Path, store: S
 
 
 async def test_what_stands_after_the_last_file_is_not_known(tmp_path: Path, store: Store) -> None:
-    path, end = tmp_path / "updates", datetime.fromtimestamp(T + 2, UTC)
-    path.write_bytes(updates(said("10.0.0.0/8", T + 1), said("10.1.0.0/16", T + 2)))
+    past = 1_600_000_000
+    path, end = tmp_path / "updates", datetime.fromtimestamp(past + 2, UTC)
+    path.write_bytes(updates(said("10.0.0.0/8", past + 1), said("10.1.0.0/16", past + 2), at=past))
     await imported(store, path)
-    assert await routes(store, T + 2) == [("10.0.0.0/8", "stands"), ("10.1.0.0/16", "stands")]
+    assert await routes(store, past + 2) == [("10.0.0.0/8", "stands"), ("10.1.0.0/16", "stands")]
     archive, later = Archive(store, tmp_path), end + timedelta(seconds=1)
     asked: list[Answers[Any]] = [archive.rib(at=later), archive.rib(), archive.lookup("10.0.0.1", at=later)]
     for answers in [*asked, archive.diff(end, later), archive.table(at=later)]:
