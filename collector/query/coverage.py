@@ -27,6 +27,11 @@ class Coverage(NamedTuple):
     upto: datetime | None
     """When the last message was received."""
 
+    def with_one(self, session: SessionDocument) -> Coverage:
+        """The time that is covered by one more session."""
+        since, last = session["since"], session.get("until") or session["last_seen"]
+        return Coverage(min(self.since or since, since), max(self.upto or last, last))
+
 
 async def coverage(store: Store, now: datetime) -> Coverage:
     """The time that the archive covers; after a clock was set back, its end may be in the future."""

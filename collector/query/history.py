@@ -54,10 +54,11 @@ async def history(store: Store, question: HistoryQuery) -> AsyncIterator[History
     """
     prefix, filters = question.prefix, question.filters
     last: LastRoutesOfPrefix = LastAnnounced()
+    reader = PrefixReader(store, prefix)
     past = None
     if filters.start is not None and (filters.wants("withdraw") or filters.wants("session")):
-        past = _Past(PrefixReader(store, prefix), filters, filters.start, last)
-    async with aclosing(rows_of_prefix(store, prefix, filters, with_ours=question.with_ours)) as rows:
+        past = _Past(reader, filters, filters.start, last)
+    async with aclosing(rows_of_prefix(reader, filters, with_ours=question.with_ours)) as rows:
         async for row in rows:
             if past:
                 await past.recall_for(row)

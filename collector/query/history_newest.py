@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from collector.query import streams
 from collector.query.attributes import answered
-from collector.query.coverage import coverage
 from collector.query.entries import gap_entry, route_entry, table_entry
 from collector.query.filters import Filter
 from collector.query.history import HistoryQuery, carried, history
@@ -35,19 +34,20 @@ async def history_newest(store: Store, question: HistoryQuery, limit: int) -> As
     enough. Then the routes are looked up that were announced before, and withdrawn since.
     """
     filters = question.filters
-    peers = await few_peers(store, question.prefix, filters)
-    if peers is None:
+    reader = PrefixReader(store, question.prefix)
+    await reader.read_few()
+    few = await few_peers(reader, filters)
+    if few is None:
         async for entry in newest(history(store, question), limit):
             yield entry
         return
-    reader = PrefixReader(store, question.prefix)
     found = _Backwards(question.prefix, filters, limit)
     ours: list[OwnRow] = []
     if question.with_ours:
         from collector.query.own_events import own_rows
 
         ours = [row async for row in own_rows(store, question.prefix)]
-    covered = await coverage(store, datetime.now(UTC))
+    peers, covered = few
     first = filters.start or (covered.since or EPOCH) - streams.SLACK
     end, width = filters.end, FIRST_WINDOW
     at = min(filter(None, (covered.upto, end)), default=first)

@@ -6,9 +6,10 @@ import ipaddress
 from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from collector.query import streams
-from collector.query.coverage import coverage
+from collector.query.coverage import Coverage, coverage
 from collector.query.filters import Filter
 from collector.query.prefix_windows import (
     EPOCH,
@@ -21,31 +22,34 @@ from collector.query.prefix_windows import (
     RouteEvent,
     next_width,
 )
-from collector.query.streams import OwnRow, Row, SessionRow, UpdateRow, merge
+from collector.query.streams import OwnRow, R, Row, SessionRow, UpdateRow, merge
 from collector.store.mongo import Query, Store
 from collector.store.updates import IN_ORDER
 from schemas.peer import Peer
 
 _FEW_PEERS, _MANY_PEERS = 8, 100
-"""Where each peer has to be queried by itself. Up to the first number of peers, all are queried: finding out which of
-them have UPDATEs for the prefix would mean reading all of these. Above the second, one query for all is faster."""
+"""Where each peer has to be queried by itself, for a prefix with many UPDATEs. Up to the first number of peers, all are
+queried: finding out which of them have UPDATEs for the prefix would mean reading all of these. Above the second, one
+query for all is faster."""
 _AFTER = "!"
 """Less than all characters of addresses, so that nothing equals the bound of `$gt`: SecantusDB 0.7.0b3 reads that."""
 
 
-async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_ours: bool) -> AsyncGenerator[Row, None]:
+async def rows_of_prefix(reader: PrefixReader, filters: Filter, *, with_ours: bool) -> AsyncGenerator[Row, None]:
     """All rows of a prefix that may match, oldest first.
 
     A server that reads all that a query finds before it answers is queried window by window, so that whoever stops
     early does not wait for everything.
     """
-    in_windows = (await store.traits()).window_documents is not None
-    peers = await few_peers(store, prefix, filters) if in_windows else None
-    updates = (
-        await _streamed(store, prefix, filters)
-        if peers is None
-        else (_in_windows(PrefixReader(store, prefix), filters, peers),)
-    )
+    store, prefix = reader.store, reader.prefix
+    await reader.read_few()
+    updates: Sequence[AsyncGenerator[UpdateRow, None]]
+    if reader.senders is not None:
+        updates = [_each(await reader.read(filters.start or EPOCH, filters.end, reader.senders) or ())]
+    elif (await store.traits()).window_documents is not None and (few := await few_peers(reader, filters)):
+        updates = [_in_windows(reader, filters, few)]
+    else:
+        updates = await _streamed(store, prefix, filters)
     others = _other_rows(store, prefix, filters)
     if with_ours:
         from collector.query.own_events import own_rows
@@ -56,10 +60,22 @@ async def rows_of_prefix(store: Store, prefix: str, filters: Filter, *, with_our
             yield row
 
 
-async def few_peers(store: Store, prefix: str, filters: Filter) -> Collection[str] | None:
-    """The addresses of the peers that may have UPDATEs for the prefix; None if too many to be queried often."""
-    peers = _named_addresses(filters) or await _addresses_with_updates(store, prefix, filters)
-    return None if len(peers) > _MANY_PEERS and not (await store.traits()).narrows_lists else peers
+class FewPeers(NamedTuple):
+    """The peers that may have UPDATEs for a prefix."""
+
+    addresses: Collection[str]
+    covered: Coverage
+    """The time that the archive covers."""
+
+
+async def few_peers(reader: PrefixReader, filters: Filter) -> FewPeers | None:
+    """The peers that may have UPDATEs for the prefix; None if there are too many to be queried often."""
+    named = reader.senders or _named_addresses(filters)
+    if named:
+        return FewPeers(named, await coverage(reader.store, datetime.now(UTC)))
+    found = await _peers_with_updates(reader, filters)
+    is_few = len(found.addresses) <= _MANY_PEERS or (await reader.store.traits()).narrows_lists
+    return found if is_few else None
 
 
 async def rows_within(
@@ -72,8 +88,8 @@ async def rows_within(
         return [row async for row in rows]
 
 
-async def _in_windows(reader: PrefixReader, filters: Filter, peers: Collection[str]) -> AsyncGenerator[UpdateRow, None]:
-    covered = await coverage(reader.store, datetime.now(UTC))
+async def _in_windows(reader: PrefixReader, filters: Filter, few: FewPeers) -> AsyncGenerator[UpdateRow, None]:
+    peers, covered = few
     begin, upto = filters.start or EPOCH, max(filter(None, (covered.upto, filters.start)), default=EPOCH)
     at, width = max(begin, (covered.since or EPOCH) - streams.SLACK), FIRST_WINDOW
     while True:
@@ -129,7 +145,7 @@ async def _end_rows(store: Store, filters: Filter) -> AsyncGenerator[SessionRow,
         yield row
 
 
-async def _each(rows: Iterable[Row]) -> AsyncGenerator[Row, None]:
+async def _each(rows: Iterable[R]) -> AsyncGenerator[R, None]:
     for row in rows:
         yield row
 
@@ -141,32 +157,43 @@ def _named_addresses(filters: Filter) -> list[str]:
     return list({str(ipaddress.ip_address(one)) for one in filters.peers.values})
 
 
-async def _addresses_with_updates(store: Store, prefix: str, filters: Filter) -> Collection[str]:
-    """The addresses of the wanted peers that had sessions, and of others with UPDATEs for the prefix.
+async def _peers_with_updates(reader: PrefixReader, filters: Filter) -> FewPeers:
+    """The wanted peers that had sessions, and all others with UPDATEs for the prefix.
 
-    If peers are many, and sessions may be gone: only of those that have UPDATEs for the prefix.
+    If sessions do not help to find them: all peers with UPDATEs for the prefix.
     """
+    store, covered = reader.store, Coverage(None, None)
     known: set[str] = set()
     wanted: set[str] = set()
-    async for session in store.find("sessions", {}, fields=("peer",)):
+    async for session in store.find("sessions", {}, fields=("peer", "since", "until", "last_seen")):
+        covered = covered.with_one(session)
         known.add(session["peer"]["address"])
         if filters.of_peer(Peer.model_validate(session["peer"])):
             wanted.add(session["peer"]["address"])
-    if len(known) <= _FEW_PEERS:
-        return wanted | await _addresses_between(store, prefix, sorted(known))
-    is_quick = len(wanted) <= _FEW_PEERS or (await store.traits()).narrows_lists
-    if wanted and is_quick and "sessions_days" not in await store.lifetimes():
-        return wanted
-    return await _addresses_between(store, prefix, [])
+    if (await store.traits()).narrows_lists:
+        return FewPeers(wanted | await _strangers(reader, [{"$nin": sorted(known)}]), covered)
+    if len(wanted) <= _FEW_PEERS and len(known) <= _MANY_PEERS:
+        return FewPeers(wanted | await _strangers(reader, _between(sorted(known))), covered)
+    queries = [{f"{event}.nlri": reader.prefix} for event in EVENTS]
+    return FewPeers(await store.values("updates", "peer.address", *queries), covered)
 
 
-async def _addresses_between(store: Store, prefix: str, known: Sequence[str]) -> set[str]:
-    """The addresses of peers with UPDATEs for the prefix, without these, whose UPDATEs are not read.
+async def _strangers(reader: PrefixReader, conditions: Sequence[Query]) -> set[str]:
+    """The addresses of peers with UPDATEs for the prefix that meet one of these conditions.
 
     Their sessions have been removed, or are not stored yet: an archiver writes them after the first UPDATEs.
     """
+    found: set[str] = set()
+    for event in EVENTS:
+        for condition in conditions:
+            query = {f"{event}.nlri": reader.prefix, "peer.address": condition}
+            found |= {one["peer"]["address"] async for one in reader.store.find("updates", query, fields=("peer",))}
+    return found
+
+
+def _between(known: Sequence[str]) -> list[Query]:
+    """Conditions for all addresses but these, for whose UPDATEs nothing of these peers is read."""
     ranges: list[dict[str, str]] = [{"$gt": f"{address}{_AFTER}"} for address in ("", *known)]
     for span, end in zip(ranges, known, strict=False):
         span["$lt"] = end
-    queries = [{f"{event}.nlri": prefix, "peer.address": span} for event in EVENTS for span in ranges]
-    return await store.values("updates", "peer.address", *queries)
+    return list(ranges)

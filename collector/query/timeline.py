@@ -71,6 +71,7 @@ async def timeline(
     until = min(until or end, end)
     found = await streams.sessions(store, replace(filters, start=start, end=end))
     reader, last_seen_times = PrefixReader(store, prefix), _last_seen_times(found)
+    await reader.read_few()
     at, width = until, FIRST_WINDOW
     rows: list[list[UpdateRow]] = []
     read = 0

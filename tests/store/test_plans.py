@@ -34,8 +34,7 @@ async def test_no_server_has_to_sort_a_history(mongodb_uri: str, database: str, 
 
 async def check_plan(store: Store, query: Mapping[str, Any], sort: Any) -> None:
     """The index over prefix, peer and time has in order the UPDATEs of one peer for one prefix, and nothing else."""
-    peers = query["peer.address"]
-    assert isinstance(peers, str) or (set(peers) == {"$in"} and not sort)
+    assert isinstance(query.get("peer.address"), str) or not sort
     plan = (await store.explain("updates", query, sort=sort))["queryPlanner"]["winningPlan"]
     (scan,) = [stage for stage in stages(plan) if stage["stage"] == "IXSCAN"]
     assert list(scan["keyPattern"]) in [[f"{event}.nlri", "peer.address", "ts"] for event in KINDS]
