@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from collector.http.ripestat import router as ripestat
 from collector.http.rislive import router as rislive
 from collector.http.sign_ins import SignIns
 from collector.http.tokens import Keyring
+from collector.query.archivers import is_behind
 from collector.settings.model import Settings
 
 _ABOUT = """What routers said in BGP, at any second of the past. Times are RFC 3339 with their zone, in answers UTC; in
@@ -91,7 +93,7 @@ def _set_state(app: FastAPI, archive: Archive, settings: Settings) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings, local_token: str | None) -> None:
     # The middleware that is added last runs first.
-    app.add_middleware(QueryLimit, seconds=settings.http.seconds)
+    app.add_middleware(QueryLimit, seconds=settings.http.seconds, is_behind=partial(is_behind, settings.data_dir))
     app.add_middleware(metrics.Measured, registry=app.state.registry)
     app.add_middleware(
         Guard,

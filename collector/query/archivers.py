@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from collector.archive.outage import state_file
 from collector.children import lives
+from collector.errors import BgpledgerError
 from collector.instances import Instance
-from collector.sources.known import SOURCES
+from collector.sources.known import SOURCES, find_instances
 from collector.sources.source import Rejection
 from collector.spool.framing import unframe
-from collector.spool.state import SpoolState
+from collector.spool.position import saved_at
+from collector.spool.state import SpoolState, bytes_waiting
 from schemas.archiver import ArchiverState
 from schemas.scalars import spoken
 from schemas.status import SpoolStatus
@@ -23,6 +26,21 @@ from schemas.status import SpoolStatus
 _STUCK = timedelta(minutes=2)
 """Seconds after which an archiver that has stored none of the waiting lines is stuck: a write takes a minute at
 most."""
+_MUCH_WAITS = 4 * 2**20
+"""Bytes: more than comes in between two acknowledgements, a second apart, while a router sends its whole table."""
+_LATELY = timedelta(seconds=30)
+
+
+def is_behind(data_dir: Path) -> bool:
+    """Whether an archiver of the collector on a data directory is storing lines, and much still waits for it."""
+    with suppress(BgpledgerError, OSError):  # another user's, or a segment was removed meanwhile
+        return any(_is_behind(instance.spool) for instance in find_instances(data_dir))
+    return False
+
+
+def _is_behind(spool: Path) -> bool:
+    stored_at = saved_at(spool)
+    return stored_at is not None and stored_at > datetime.now(UTC) - _LATELY and bytes_waiting(spool) > _MUCH_WAITS
 
 
 def spool_status(instance: Instance, spool: SpoolState) -> SpoolStatus:

@@ -59,6 +59,18 @@ def inspect(directory: Path) -> SpoolState:
     raise SpoolError(f"the spool {directory} changes faster than it can be read", "try again")
 
 
+def bytes_waiting(directory: Path) -> int:
+    """As in `inspect`, which costs more: it counts the lines.
+
+    Raises:
+        SpoolError: the directory cannot be read.
+        FileNotFoundError: the reader removed a segment meanwhile.
+    """
+    done = positions.glance(directory)
+    line, offset = (done.segment, done.offset) if done else (0, 0)
+    return max(sum(one.path.stat().st_size for one in segments(directory) if one.first >= line) - offset, 0)
+
+
 def _look(directory: Path) -> SpoolState:
     # In this order: lines written between the two looks count as waiting, and none as acknowledged before it was
     # written.

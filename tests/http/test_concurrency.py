@@ -42,6 +42,10 @@ async def no_more() -> Message:
     raise AssertionError
 
 
+def never() -> bool:
+    return False
+
+
 async def test_some_are_answered_and_the_others_wait() -> None:
     going, most, leave = 0, 0, asyncio.Event()
 
@@ -55,7 +59,7 @@ async def test_some_are_answered_and_the_others_wait() -> None:
     async def ignore(_message: Message) -> None:
         pass
 
-    limit = QueryLimit(app, 60)
+    limit = QueryLimit(app, 60, never)
     requests = [asyncio.create_task(limit(QUESTION, no_more, ignore)) for _ in range(50)]
     await until(lambda: going == 16)
     leave.set()
@@ -72,12 +76,56 @@ async def test_a_client_that_waits_too_long_is_told_so() -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    limit = QueryLimit(app, 0.05)
+    limit = QueryLimit(app, 0.05, never)
     requests = [asyncio.create_task(limit(QUESTION, no_more, send)) for _ in range(17)]
     await until(lambda: said)
     assert said[0]["status"] == 503
     for one in requests:
         one.cancel()
+
+
+async def test_while_the_archiver_is_behind_queries_are_answered_one_by_one_and_all_else_at_once() -> None:
+    going, most, behind, done = 0, 0, True, list[str]()
+
+    async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
+        nonlocal going, most
+        going += scope["path"] == QUESTION["path"]
+        most = max(most, going)
+        await asyncio.sleep(0)
+        going -= scope["path"] == QUESTION["path"]
+        done.append(scope["path"])
+
+    async def ignore(_message: Message) -> None:
+        pass
+
+    limit = QueryLimit(app, 600, lambda: behind)
+    requests = [asyncio.create_task(limit(QUESTION, no_more, ignore)) for _ in range(20)]
+    await asyncio.gather(*requests)
+    assert (most, len(done)) == (1, 20)
+    await limit._turns._turn.acquire()
+    waiting = asyncio.create_task(limit(QUESTION, no_more, ignore))
+    for other in ({"path": "/health"}, {"path": "/api/v1/live"}, {"path": "/api/v1/announcements", "method": "POST"}):
+        await limit({**QUESTION, **other}, no_more, ignore)
+        assert done[-1] == other["path"]
+    assert not waiting.done()
+    limit._turns._turn.release()
+    await waiting
+    assert done[-1] == QUESTION["path"]
+
+
+async def test_a_query_that_has_waited_long_for_the_archiver_is_answered() -> None:
+    answered = asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        answered.set()
+
+    async def ignore(_message: Message) -> None:
+        pass
+
+    limit = QueryLimit(app, 0.1, lambda: True)
+    await limit._turns._turn.acquire()  # by one that takes very long
+    await limit(QUESTION, no_more, ignore)
+    assert answered.is_set()
 
 
 async def test_a_reader_that_does_not_read_gives_up_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +137,7 @@ async def test_a_reader_that_does_not_read_gives_up_its_place(monkeypatch: pytes
     async def stuck(_message: Message) -> None:
         await asyncio.Event().wait()
 
-    limit = QueryLimit(app, 60)
+    limit = QueryLimit(app, 60, never)
     for _ in range(20):
         await limit(QUESTION, no_more, stuck)
 
@@ -248,7 +296,7 @@ async def test_answers_that_are_cut_end_their_query_without_a_traceback(
     with _listening(settings.listen) as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         async with AsyncClient(base_url=settings.url, timeout=60) as client:
-            async with client.stream("GET", "/0.3") as cut:
+            async with client.stream("GET", "/2") as cut:
                 with pytest.raises(RemoteProtocolError, match="incomplete"):
                     await cut.aread()
             assert not going
@@ -264,6 +312,6 @@ async def test_answers_that_are_cut_end_their_query_without_a_traceback(
                 assert not going
     said = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
     assert said == [
-        "an answer to /0.3 was cut off: the query took longer than 0.3 s",
+        "an answer to /2 was cut off: the query took longer than 2 s",
         "Cancel 2 running task(s), timeout graceful shutdown exceeded",
     ]

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SpoolError
+from collector.instances import Instance
+from collector.query.archivers import is_behind
 from collector.spool.reader import SpoolReader
 from collector.spool.segment import SpooledLine, path_of, segments
-from collector.spool.state import inspect
+from collector.spool.state import bytes_waiting, inspect
 from collector.spool.writer import SpoolWriter
 from tests.support import read_all
 
@@ -244,10 +246,25 @@ def test_a_full_disk_is_an_error_with_a_cure(tmp_path: Path) -> None:
         assert drain(reader) == [b"0123", b"5678", b"more"]
 
 
+def test_an_archiver_is_behind_while_it_stores_and_much_waits(tmp_path: Path) -> None:
+    spool = Instance(tmp_path).spool
+    with SpoolWriter(spool) as writer, SpoolReader(spool) as reader:
+        writer.write(b"first\n" + b"x" * 2**20 + b"\n")
+        reader.read(1, ALL)
+        reader.acknowledge(1, {})
+        assert not is_behind(tmp_path)
+        writer.write((b"x" * 2**20 + b"\n") * 4)
+        assert is_behind(tmp_path)
+        os.utime(spool / "position.json", (0, 0))  # it hangs, or its store is away
+        assert not is_behind(tmp_path)
+    assert not is_behind(tmp_path / "nothing")
+
+
 def test_a_spool_can_be_inspected_while_in_use(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     nothing = inspect(spool)
     assert (nothing.read, nothing.acknowledged, nothing.waiting, nothing.oldest_waiting) == (0, 0, 0, None)
+    assert bytes_waiting(spool) == 0
     assert not spool.exists()
     with SpoolWriter(spool, segment_bytes=8) as writer, SpoolReader(spool) as reader:
         writer.write(b"000\n111\n222\n33")
@@ -262,6 +279,7 @@ def test_a_spool_can_be_inspected_while_in_use(tmp_path: Path) -> None:
         assert (later.oldest_waiting, later.note) == (b"111", {"stored": 1})
         reader.acknowledge(2, {})
         assert inspect(spool).oldest_waiting == b"222"
+        assert bytes_waiting(spool) == inspect(spool).bytes_waiting
         drain(reader)
         reader.acknowledge(3, {})
         done = inspect(spool)
