@@ -23,10 +23,10 @@ _MATCHES: tuple[Match, ...] = ("exact", "longest")
 
 
 async def test_the_newest_say_what_all_do(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await archive(tmp_path, store, some_day(3, 70))
+    await archive(tmp_path, store, some_day(3))
     sessions = [one async for one in store.find("sessions", {})]
     assert all(map(naming.has_one_route_to_each, sessions))
-    moments = [None, *(T0 + timedelta(seconds=seconds) for seconds in (1, 8, 17, 60))]
+    moments = [None, *(T0 + timedelta(seconds=seconds) for seconds in (1, 12, 28, 60))]
 
     async def answers(many: int) -> list[list[Route]]:
         monkeypatch.setattr("collector.query.naming._MANY", many)
