@@ -93,6 +93,8 @@ class _Reached(TypedDict, total=False):
     """The time at which its sessions end; None if it has none."""
     follows: str
     """The key of the file whose sessions continue in it."""
+    begins_with: str
+    """A digest of the sessions at the end of that file (`followed_files.state_digest`)."""
     joined: bool
     """Of messages: whether its sessions continue in the files that follow it, and were imported before it."""
     tables_are_stored: Literal[True]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime, timedelta
 
 from collector.archive.session_tracker import SessionTracker
@@ -36,6 +38,16 @@ async def following(store: Store, document: ImportDocument) -> ImportDocument | 
     before = [(one, _newest_before(one, files)) for one in candidates]
     found = [one for one, its in before if its and its["_id"] == document["_id"]]
     return min(found, key=lambda one: one["first"], default=None)
+
+
+def state_digest(note: ArchiverNote) -> str:
+    """A digest of the sessions at the end of a file: equal if the files behind it would have the same sessions."""
+    return hashlib.sha256(json.dumps(note.get("tracker"), sort_keys=True).encode()).hexdigest()
+
+
+def continues(document: ImportDocument, before: ImportDocument) -> bool:
+    """Whether a file's sessions are those that it has behind another file, as that one is stored now."""
+    return (document.get("follows"), document.get("begins_with")) == (before["_id"], state_digest(before["note"]))
 
 
 def _newest_before(document: ImportDocument, files: list[ImportDocument]) -> ImportDocument | None:

@@ -23,7 +23,7 @@ from bson import ObjectId
 
 from collector.archive.archiver import Archiver, check_schema
 from collector.archive.digests import digests_of
-from collector.archive.followed_files import end_sessions, first_line, preceding
+from collector.archive.followed_files import end_sessions, first_line, preceding, state_digest
 from collector.archive.joining import join_following, join_preceding
 from collector.bgp import mrt, mrt_messages
 from collector.bgp.mrt_header import UnreadableError, describe_type, is_of_session, is_of_table, type_of
@@ -254,7 +254,7 @@ class FileImporter(ABC):
         result.was_imported, result.tables_are_stored = document["done"], "tables_are_stored" in document
         if result.was_imported:
             if document.get("joined") is False:  # that import was interrupted there
-                await self._join(document["_id"])
+                await self._join(document["_id"], again=True)
             return result
         await self._store_file(path, document, result, on_read)
         result.seconds = time.monotonic() - began
@@ -302,11 +302,11 @@ class FileImporter(ABC):
                 "import it under another name (--collector)",
             )
 
-    async def _join(self, key: str) -> int:
+    async def _join(self, key: str, *, again: bool) -> int:
         """Join the sessions of a file with those of other files; returns how many files behind it are concerned."""
         (document,) = [one for one in await self._store.meta.imports(self._collector) if one["_id"] == key]
         document = await join_preceding(self._store, self._source, document)
-        joined = await join_following(self._store, self._source, document)
+        joined = await join_following(self._store, self._source, document, again=again)
         await self._store.meta.note_import(key, {"joined": True})
         return joined
 
@@ -353,7 +353,7 @@ class Importer(FileImporter):
         last = await end_sessions(self._store, self._source, self._collector, records.note)
         done: ImportProgress = {"done": True, "last": last, "note": records.note, "joined": False}
         await self._store.meta.note_import(document["_id"], done)
-        result.joined = await self._join(document["_id"])
+        result.joined = await self._join(document["_id"], again=False)
 
     async def _note_before(self, document: ImportDocument) -> ArchiverNote:
         """The state of the sessions at the end of the file that this one follows; if it follows none, only its time.
@@ -363,7 +363,8 @@ class Importer(FileImporter):
         before = await preceding(self._store, document)
         if before is None:
             return {"tracker": {"last_ts": document["first"].isoformat()}}
-        await self._store.meta.note_import(document["_id"], {"follows": before["_id"]})
+        follows: ImportProgress = {"follows": before["_id"], "begins_with": state_digest(before["note"])}
+        await self._store.meta.note_import(document["_id"], follows)
         return before["note"]
 
 

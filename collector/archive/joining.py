@@ -14,13 +14,13 @@ from typing import Any
 from bson import ObjectId
 
 from collector.archive.batches import storable_document
-from collector.archive.followed_files import end_sessions, first_line, following, preceding
+from collector.archive.followed_files import continues, end_sessions, first_line, following, preceding, state_digest
 from collector.archive.session_tracker import SessionTracker
 from collector.sources.source import Rejection, Source
 from collector.store.mongo import Document, Store
 from schemas.documents import Gap, Place, Session, to_document, to_message
 from schemas.keys import FILE_RECORD_BITS, collector_number, instance_name, key_collector, key_line
-from schemas.meta import ImportDocument
+from schemas.meta import ImportDocument, ImportProgress
 from schemas.notes import ArchiverNote
 
 _WINDOW = timedelta(minutes=1)
@@ -28,30 +28,36 @@ _WINDOW = timedelta(minutes=1)
 _OF_RECORDS = ("updates", "messages", "rejects")
 
 
-async def join_following(store: Store, source: Source, document: ImportDocument) -> int:
-    """Have the sessions of a file continue in the files that follow it, and were imported before it; idempotent.
+async def join_following(store: Store, source: Source, document: ImportDocument, *, again: bool) -> int:
+    """Have the sessions of a file continue in the files that follow it, and were imported before it.
+
+    It ends at a file that has these sessions already.
 
     Args:
         store: the archive, open for writing.
         source: the source of the files' records.
         document: what `meta` has about the file, whose import is done.
+        again: this was interrupted before: the first of these files may have them already, unlike those behind them.
 
     Returns:
-        How many files follow it.
+        How many files got other sessions.
     """
     count = 0
     while (later := await following(store, document)) is not None:
-        if not count and later.get("follows") == document["_id"]:
+        if not continues(later, document):
+            document = await _StoredFile(store, source, later).follow_again(document)
+            count += 1
+        elif again and not count:
+            document = later
+        else:
             break
-        document = await _StoredFile(store, source, later).follow_again(document)
-        count += 1
     return count
 
 
 async def join_preceding(store: Store, source: Source, document: ImportDocument) -> ImportDocument:
     """As `join_following`, for a file whose predecessor was imported while it was; returns what `meta` has then."""
     before = await preceding(store, document)
-    if before is None or before["_id"] == document.get("follows"):
+    if before is None or continues(document, before):
         return document
     return await _StoredFile(store, source, document).follow_again(before)
 
@@ -84,10 +90,14 @@ class _StoredFile:
         await self._remove("gaps", {one["_id"] for one in old_gaps} - {one.key for one in gaps})
         made: ArchiverNote = {**self._document["note"], "tracker": tracker.note()}
         last_ts = await end_sessions(self._store, self._source, self._collector, made)
-        await self._store.meta.note_import(
-            self._document["_id"], {"note": made, "last": last_ts, "follows": before["_id"]}
-        )
-        return {**self._document, "note": made, "last": last_ts, "follows": before["_id"]}
+        joined: ImportProgress = {
+            "note": made,
+            "last": last_ts,
+            "follows": before["_id"],
+            "begins_with": state_digest(note),
+        }
+        await self._store.meta.note_import(self._document["_id"], joined)
+        return {**self._document, **joined}
 
     async def _place(self, tracker: SessionTracker, records: Sequence[tuple[str, Any]]) -> None:
         """Follow some records, and replace those whose session is another one now."""

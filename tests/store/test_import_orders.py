@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 
 from collector.archive.importing import Importer, Selection
+from collector.archive.joining import _StoredFile
 from collector.bgp import messages as bgp
 from collector.bgp.notifications import notification
 from collector.bgp.open_messages import Abilities, open_message
+from collector.errors import StoreUnavailableError
 from collector.query.verify.imported import verify_imports
 from collector.sources.mrt.source import MRT
 from collector.store.mongo import Store
+from schemas.meta import ImportDocument
 from tests.mrt_builder import announcement, message, state_change, withdrawal
 
 T = 1_800_000_000
@@ -74,3 +77,41 @@ async def test_any_order_of_files_gives_the_same(tmp_path: Path, store: Store, s
         before = before or now
         assert now == before, [path.name for path in order]
     assert (await verify_imports(store)).findings == []
+
+
+async def test_a_join_that_was_interrupted_goes_on(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each of the files that were imported before."""
+    paths = [tmp_path / name for name in "abcd"]
+    for number, path in enumerate(paths):
+        begin = T + 300 * number
+        path.write_bytes(
+            message(announcement(f"10.{number}.0.0/16"), time=begin) + message(bgp.KEEPALIVE, time=begin + 290)
+        )
+    for path in paths:
+        await Importer(store, source=MRT, collector="order", selection=Selection()).take(path)
+    follow_again = _StoredFile.follow_again
+    calls = 0
+
+    async def fail_in_turn(one: _StoredFile, before: ImportDocument) -> ImportDocument:
+        nonlocal calls
+        calls += 1
+        if calls % 2 == 0:
+            raise StoreUnavailableError("the store went away", "start it again")
+        return await follow_again(one, before)
+
+    monkeypatch.setattr(_StoredFile, "follow_again", fail_in_turn)
+    importer = Importer(store, source=MRT, collector="other", selection=Selection())
+    for path in paths[1:]:
+        await importer.take(path)
+    interrupted = 0
+    while True:
+        try:
+            await importer.take(paths[0])
+        except StoreUnavailableError:
+            interrupted += 1
+        else:
+            break
+    assert (interrupted, calls) == (2, 5), "each of three files is followed again once"
+    assert await found(store, "other") == await found(store, "order")
