@@ -38,7 +38,7 @@ _RECEIVER_START = "helper_start"
 """The kind of document that may be newer than the lines after it (`ReceiverStart`)."""
 
 
-class StoredDocument(NamedTuple):
+class ReadDocument(NamedTuple):
     """A document, and the consumer's position after it."""
 
     collection: Collection
@@ -73,7 +73,7 @@ class Consumer:
         self._store = store
         self._name = name
 
-    async def read(self) -> AsyncGenerator[StoredDocument | Expired, None]:
+    async def read(self) -> AsyncGenerator[ReadDocument | Expired, None]:
         """What is stored after the position, up to now; call it again for more.
 
         A new name begins with what is stored from then on; a new instance begins with its first line.
@@ -91,7 +91,7 @@ class Consumer:
                     async for one in stored:
                         yield one
 
-    async def advance(self, one: StoredDocument | Expired) -> None:
+    async def advance(self, one: ReadDocument | Expired) -> None:
         """Record that the next read continues after this document; durable when it returns. A position never goes back.
 
         Raises:
@@ -101,7 +101,7 @@ class Consumer:
 
     async def _between(
         self, begin: InstancePosition, upto: InstancePosition
-    ) -> AsyncGenerator[StoredDocument | Expired, None]:
+    ) -> AsyncGenerator[ReadDocument | Expired, None]:
         async for expired in self._expired(begin):
             yield expired
         position = begin
@@ -139,14 +139,14 @@ class _Row(NamedTuple):
     document: AnyDocument
 
 
-def _in_place(rows: Sequence[_Row], before: InstancePosition) -> list[StoredDocument]:
+def _in_place(rows: Sequence[_Row], before: InstancePosition) -> list[ReadDocument]:
     """The documents of one line: the position passes the line only after the last of them."""
     *others, last = rows
     line, document = last.line, last.document
     ts = before.ts if document.get("kind") == _RECEIVER_START else max(before.ts, document["ts"])
     return [
-        *(StoredDocument(one.collection, one.document, before._replace(line=line - 1)) for one in others),
-        StoredDocument(last.collection, document, before._replace(line=line, ts=ts)),
+        *(ReadDocument(one.collection, one.document, before._replace(line=line - 1)) for one in others),
+        ReadDocument(last.collection, document, before._replace(line=line, ts=ts)),
     ]
 
 

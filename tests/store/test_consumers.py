@@ -11,7 +11,7 @@ import pytest
 
 from collector.settings.keeping import RetentionSettings
 from collector.spool.spool import spool_identity
-from collector.store.consumers import Consumer, Expired, StoredDocument
+from collector.store.consumers import Consumer, Expired, ReadDocument
 from collector.store.mongo import Store
 from collector.store.traits import MONGODB, SECANTUSDB, Traits
 from schemas.keys import collector_number, instance_name, key_collector, key_line
@@ -38,7 +38,7 @@ async def store_lines(spool: Path, store: Store, *lines: bytes, instance: str = 
     await archive(spool, store, *lines, spool=spool_identity(spool), instance=instance)
 
 
-async def read(consumer: Consumer) -> list[StoredDocument | Expired]:
+async def read(consumer: Consumer) -> list[ReadDocument | Expired]:
     return [one async for one in consumer.read()]
 
 
@@ -46,7 +46,7 @@ async def follow(consumer: Consumer) -> list[Seen]:
     """Read everything, and continue after it."""
     found: list[Seen] = []
     for one in await read(consumer):
-        assert isinstance(one, StoredDocument)
+        assert isinstance(one, ReadDocument)
         found.append((one.collection, one.document["_id"]))
         await consumer.advance(one)
     return found
@@ -100,7 +100,7 @@ async def test_a_new_name_begins_with_what_is_stored_from_then_on(data_dir: Path
     assert await read(consumer) == []
     await store_lines(spool, store, router.announce("10.1.0.0/16"))
     (one,) = await read(consumer)
-    assert isinstance(one, StoredDocument)
+    assert isinstance(one, ReadDocument)
     assert cast("UpdateDocument", one.document)["announce"][0]["nlri"] == ["10.1.0.0/16"]
     assert await read(Consumer(store, "another")) == []
 
@@ -148,7 +148,7 @@ async def test_who_is_killed_between_reading_and_advancing_misses_nothing(
         left = chance.randrange(80)
         at = again = None
         async for one in consumer.read():
-            assert isinstance(one, StoredDocument)
+            assert isinstance(one, ReadDocument)
             this = (one.collection, one.document["_id"])
             if at is None:
                 at = again = seen.index(this) if this in seen else len(seen)
@@ -214,7 +214,7 @@ async def test_what_expired_meanwhile_is_told(data_dir: Path, store: AsIf) -> No
     assert expired.setting == "updates_days"
     assert abs(expired.after - old) < timedelta(minutes=1)
     assert abs(datetime.now(UTC) - timedelta(days=5) - expired.before) < timedelta(minutes=1)
-    assert isinstance(one, StoredDocument)
+    assert isinstance(one, ReadDocument)
     await consumer.advance(expired)
     assert len(await read(consumer)) == 2, "what is advanced over is what was read"
     await consumer.advance(one)
