@@ -231,8 +231,11 @@ class Meta:
             return cast("ImportDocument", found)
         if shorter:
             await self._collection.update_one({"_id": shorter["_id"]}, {"$set": {"grown": True}})
-            names = ("number", "next_line", "note", "follows", "begins_with")
-            reached = {name: shorter[name] for name in names if name in shorter}
+            reached = {
+                name: shorter[name]
+                for name in ("number", "next_line", "note", "follows", "begins_with")
+                if name in shorter
+            }
             return cast("ImportDocument", await self._add(key, {**facts, "collector": collector, **reached}))
         count = await self._collection.find_one_and_update(
             {"_id": f"imports:{collector}"}, {"$inc": {"next": 1}}, upsert=True, return_document=ReturnDocument.BEFORE
