@@ -20,6 +20,8 @@ from tests.support import missing, program
 
 expect.set_options(timeout=1000 * PATIENCE)
 PREFIX = "/prefix/203.0.113.0/24"
+A4 = 718
+"""The width of a printed page in CSS pixels, without margins of a centimetre."""
 DURING, BEFORE = "2026-11-23T18:45:50Z", "2026-11-23T18:45:47Z"
 PAGES = (
     "/",
@@ -93,7 +95,7 @@ def page(watched: Watched) -> Page:
 
 
 def test_pages_are_fit_for_everybody(watched: Watched) -> None:
-    """Both themes, and the width of a telephone: nothing has to be scrolled sideways but tables in their frames."""
+    """In both themes; on a telephone, where only tables in their frames are scrolled sideways; and on paper."""
     watched.page.route("**/api/v1/live*", lambda route: route.fulfill(content_type="text/event-stream", body=""))
     for path in PAGES:
         watched.page.goto(path)
@@ -105,6 +107,11 @@ def test_pages_are_fit_for_everybody(watched: Watched) -> None:
         watched.page.set_viewport_size({"width": 390, "height": 844})
         wide = watched.page.evaluate("document.documentElement.scrollWidth")
         assert wide <= 390, f"{path} is {wide} pixels wide on a telephone"
+        watched.page.emulate_media(media="print")
+        watched.page.set_viewport_size({"width": A4, "height": 1047})
+        wide = watched.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= A4, f"{path} is {wide} pixels wide on paper"
+        watched.page.emulate_media(media="screen")
         watched.page.set_viewport_size({"width": 1280, "height": 800})
     if not AXE.exists():
         missing("axe-core is not installed; `make tools` installs it where it may")
