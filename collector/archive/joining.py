@@ -117,18 +117,25 @@ class _StoredFile:
             await self._store.replace(name, documents)
 
     async def _windows(self, last: datetime) -> AsyncIterator[list[tuple[str, Any]]]:
-        """All records in their order, with the names of their collections."""
-        begin = self._document["first"]
+        """All records in their order, with the names of their collections.
+
+        Where nothing is stored, windows become wider: one wrong time in a file may be decades after the others.
+        """
+        begin, width = self._document["first"], _WINDOW
         while begin <= last:
-            end = begin + _WINDOW
             found = [
                 (name, document)
                 for name in _OF_RECORDS
-                async for document in self._store.find(name, {"ts": {"$gte": begin, "$lt": end}})
+                async for document in self._store.find(name, {"ts": {"$gte": begin, "$lt": begin + width}})
                 if self._has(document["_id"])
             ]
-            yield sorted(found, key=lambda one: key_line(one[1]["_id"]))
-            begin = end
+            if found and width > _WINDOW:
+                width = _WINDOW
+                continue
+            if found:
+                yield sorted(found, key=lambda one: key_line(one[1]["_id"]))
+            begin += width
+            width = _WINDOW if found else 2 * width
 
     async def _own(self, name: str, field: str, last: datetime) -> list[Document]:
         """The sessions that began, or the gaps that were found, with one of the records."""

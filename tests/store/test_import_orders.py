@@ -115,3 +115,16 @@ async def test_a_join_that_was_interrupted_goes_on(
             break
     assert (interrupted, calls) == (2, 5), "each of three files is followed again once"
     assert await found(store, "other") == await found(store, "order")
+
+
+async def test_a_wrong_time_does_not_hold_up_a_join(tmp_path: Path, store: Store) -> None:
+    """Sixty years are not read minute by minute."""
+    paths = [tmp_path / name for name in "ab"]
+    route = announcement("10.0.0.0/16")
+    paths[0].write_bytes(message(route, time=T) + message(bgp.KEEPALIVE, time=T + 290))
+    wrong = message(announcement("10.1.0.0/16"), time=T + 60 * 365 * 86400)
+    paths[1].write_bytes(message(route, time=T + 300) + wrong + message(bgp.KEEPALIVE, time=T + 590))
+    for collector, order in (("order", paths), ("other", paths[::-1])):
+        for path in order:
+            await Importer(store, source=MRT, collector=collector, selection=Selection()).take(path)
+    assert await found(store, "other") == await found(store, "order")
