@@ -12,7 +12,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from benchmarks import amounts, report
 from benchmarks.data import Table, find_table
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = find_table(os.environ.get("MRT", ""))
     record(table)
     _say(f"{table.path.name}: {table.updates} UPDATEs, {table.routes} routes; {rounds} rounds")
+    for name, reason in _missing(chosen):
+        _say(f"{name} cannot be measured here: {reason}")
     done: list[dict[str, dict[str, float]]] = []
     for number in range(rounds):
         done.append({})
@@ -59,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             done[-1][name] = _measure(table, name, f"round {number + 1}")
             report.write(table, chosen, done)
     _say(f"written to {report.PAGE}")
+    if not any(done):
+        raise SystemExit("nothing was measured")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,6 +82,14 @@ def _chosen(names: str) -> dict[str, Figure]:
     if unknown:
         raise SystemExit(f"FIGURES={names}: there is no {', '.join(unknown)}; there are {', '.join(FIGURES)}")
     return {name: FIGURES[name] for name in wanted}
+
+
+def _missing(chosen: dict[str, Figure]) -> Iterator[tuple[str, str]]:
+    """The figures that cannot be measured here, each with its reason."""
+    for name, figure in chosen.items():
+        reasons = (CASES[case].missing() for case in figure.cases)
+        if reason := next(filter(None, reasons), None):
+            yield name, reason
 
 
 def _order(chosen: dict[str, Figure], number: int) -> list[str]:

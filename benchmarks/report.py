@@ -42,7 +42,7 @@ def write(table: Table, chosen: Mapping[str, Figure], rounds: Sequence[Mapping[s
     for name, figure in chosen.items():
         complete = [one for one in rounds if all(case in one for case in figure.cases)]
         missing = next((reason for case in figure.cases if (reason := CASES[case].missing())), None)
-        if complete or missing:
+        if complete or (missing and name not in figures):
             figures[name] = {
                 "values": [figure.value(one) for one in complete],
                 "missing": missing,

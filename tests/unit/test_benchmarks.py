@@ -2,13 +2,14 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
 from benchmarks import __main__ as benchmarks
 from benchmarks import report
 from benchmarks.data import Table
-from benchmarks.figure import CASES
+from benchmarks.figure import CASES, Case
 from benchmarks.figures import FIGURES
 from benchmarks.generated import write_table
 from collector.bgp import messages as bgp
@@ -90,6 +91,18 @@ def _refuse(mrt: str) -> Table:
     raise AssertionError(f"it measures, with {mrt!r}")
 
 
+def test_a_figure_that_cannot_be_measured_here_is_named_with_the_reason(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CASES, "earlier", Case(CASES["earlier"].run, lambda: "no version 0.1 here"))
+    for name in ("find_table", "record", "report"):
+        monkeypatch.setattr(benchmarks, name, MagicMock())
+    monkeypatch.setenv("FIGURES", "decode-ratio")
+    with pytest.raises(SystemExit, match="nothing was measured"):
+        benchmarks.main([])
+    assert "decode-ratio cannot be measured here: no version 0.1 here" in capsys.readouterr().err
+
+
 def test_the_page_keeps_figures_that_were_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PAGE", "_SAMPLES", "_RATES", "_SHARES"):
         monkeypatch.setattr(report, name, tmp_path / name)
@@ -102,3 +115,6 @@ def test_the_page_keeps_figures_that_were_not_asked_for(tmp_path: Path, monkeypa
     page = (tmp_path / "PAGE").read_text()
     assert "| <= 150 ms | **200** ms | 100 to 300 | 2 | **no** |" in page
     assert "| <= 3 % | **2** % |  | 1 | yes |" in page
+    monkeypatch.setitem(CASES, "help", Case(CASES["help"].run, lambda: "no help here"))
+    report.write(table, {"help": FIGURES["help"]}, [{}])
+    assert "| **200** ms |" in (tmp_path / "PAGE").read_text()
