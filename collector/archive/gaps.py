@@ -10,7 +10,6 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from collector.sources.source import NONE, Continuity, Effect, Loss
 from schemas.documents import COUNTED_CAUSES, Gap, Place
@@ -101,8 +100,18 @@ class GapFinder:
         if loss.records is None and loss.cause in COUNTED_CAUSES:
             whose += " unknown"
         key = make_gap_key(ts, self._number, line, whose)
-        facts: dict[str, Any] = {"peer": loss.peer, "after": loss.after, "lines": loss.records, "cause": loss.cause}
-        self._found.append(Gap(key=key, collector=self._collector, ts=ts, line=line, reason=loss.reason, **facts))
+        gap = Gap(
+            key=key,
+            collector=self._collector,
+            ts=ts,
+            line=line,
+            peer=loss.peer,
+            after=loss.after,
+            lines=loss.records,
+            cause=loss.cause,
+            reason=loss.reason,
+        )
+        self._found.append(gap)
         self.state.gaps += 1
         if loss.peer:  # records of no particular peer are counted with the next records of their peers
             self.state.lost += loss.records or 0

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from collector.archive.followed_files import FOLLOWS, SILENCE, first_line, preceding
 from collector.archive.importing import FileImporter, Imported, Selection
@@ -221,8 +221,16 @@ class DumpImporter(FileImporter):
         await self._store.remove("gaps", {"_id": key})
         if why:
             peer = Peer.model_validate(found.session["peer"])
-            facts: dict[str, Any] = {"ts": ts, "line": course.line, "peer": peer, "after": after}
-            gap = Gap(key=key, collector=self._collector, cause=cause, reason=why, **facts)
+            gap = Gap(
+                key=key,
+                collector=self._collector,
+                ts=ts,
+                line=course.line,
+                peer=peer,
+                after=after,
+                cause=cause,
+                reason=why,
+            )
             await self._store.replace("gaps", [gap.to_document()])
 
 
