@@ -21,10 +21,9 @@ from typing import NamedTuple
 
 from collector.children import without_secrets
 from collector.commands import KeptCommand, end_those_left, kept, program
-from collector.errors import BgpledgerError, ConfigurationError, StoreError
+from collector.errors import ConfigurationError
 from collector.query.running import KnownPeer, RunningCollector, only_collector
 from collector.query.stopped_archive import taken_over
-from collector.retry import keep_up
 from collector.settings.bgp import PeerSettings
 from collector.settings.model import Settings
 from collector.settings.values import EVERY_FAMILY
@@ -32,9 +31,8 @@ from collector.sources.bmp.supervisor import bmp_environment, bmp_receiver
 from collector.sources.exabgp.supervisors import Supervisors
 from collector.sources.known import find_instances
 from collector.sources.ris_live.supervisor import ris_live_environment, ris_live_receiver
-from collector.store import credentials, embedded
-from collector.store.embedded_process import EmbeddedStore
-from collector.store.expiry import SWEEP_SECONDS, Sweeper
+from collector.store import credentials
+from collector.store.embedded_keeper import keep_embedded
 
 log = logging.getLogger(__name__)
 
@@ -218,67 +216,12 @@ async def _store(settings: Settings) -> AsyncIterator[str]:
     if settings.mongodb.uri is not None:
         yield settings.mongodb.uri.get_secret_value()
         return
-    async with taken_over(settings.data_dir), _embedded(settings) as uri:
+    mongodb = settings.mongodb
+    async with (
+        taken_over(settings.data_dir),
+        keep_embedded(settings.data_dir, mongodb.embedded, database=mongodb.database) as uri,
+    ):
         yield uri
-
-
-@asynccontextmanager
-async def _embedded(settings: Settings) -> AsyncIterator[str]:
-    keeper = _EmbeddedKeeper(settings.data_dir, settings.mongodb.embedded)
-    uri = await keeper.start()
-    watching = asyncio.create_task(keeper.watch(), name="embedded store")
-    sweeping = asyncio.create_task(_sweep(Sweeper(uri, settings.mongodb.database)), name="expiry")
-    try:
-        yield uri
-    finally:
-        for task in (watching, sweeping):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        await keeper.stop()
-
-
-async def _sweep(sweeper: Sweeper) -> None:
-    """Remove expired documents, as MongoDB does by itself."""
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        try:
-            if removed := await sweeper.sweep():
-                log.debug("%d documents were older than [retention] keeps them", removed)
-        except StoreError as error:
-            log.warning("%s", error.cause)
-
-
-class _EmbeddedKeeper:
-    """Restarts the embedded store when it ends; it keeps its address if that is free."""
-
-    def __init__(self, data_dir: Path, program: str | None) -> None:
-        self._data_dir = data_dir
-        self._program = program
-        self._store: EmbeddedStore | None = None
-
-    async def start(self) -> str:
-        self._store = await embedded.start(self._data_dir, self._program)
-        log.info("embedded store at %s, its files in %s", self._store.address, self._data_dir / "store")
-        return self._store.uri
-
-    async def watch(self) -> None:
-        await keep_up(self._run_once, log, asyncio.Event())
-
-    async def _run_once(self) -> str:
-        """Wait until the running store, or one that is started, ends."""
-        try:
-            if self._store is None or self._store.process.poll() is not None:
-                await self.start()
-        except BgpledgerError as error:
-            return error.cause
-        while self._store is not None and self._store.process.poll() is None:
-            await asyncio.sleep(0.2)
-        return "the embedded store ended"
-
-    async def stop(self) -> None:
-        if self._store is not None:
-            await self._store.stop()
 
 
 # --- our own commands -----------------------------------------------------------------------------------------------
