@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from schemas.flows import FlowActions, FlowMatch, StrictPrefix
-from schemas.scalars import Address, Asn, Uint32, normalise_address
+from schemas.scalars import Asn, Uint32, normalise_address
 
 BLACKHOLE = "65535:666"
 """RFC 7999."""
@@ -43,6 +43,8 @@ def _numbers(text: str, size: int, parts: int) -> str:
 
 def _community(text: str) -> str:
     name = text.strip().lower().replace("_", "-")
+    if ":" not in name and name not in _WELL_KNOWN:
+        raise ValueError(f"{text[:60]!r} is neither N:N nor one of {', '.join(_WELL_KNOWN)}")
     return _WELL_KNOWN.get(name) or _numbers(name, 2**16, 2)
 
 
@@ -79,6 +81,13 @@ def _extended_bytes(subtype: int, administrator: str, number: str) -> bytes:
     return bytes((kind, subtype)) + head + value.to_bytes(room)
 
 
+def _next_hop(text: str) -> str:
+    try:
+        return text if text == "self" else normalise_address(text)
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is neither self nor an IPv4 or IPv6 address") from None
+
+
 def _listed(value: Any) -> Any:
     return [one.strip() for one in value.split(",")] if isinstance(value, str) else value
 
@@ -92,6 +101,8 @@ def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(values))
 
 
+NextHop = Annotated[str, AfterValidator(_next_hop)]
+"""An address, or `self`: our address in each session, which must then be of the prefix's family."""
 Community = Annotated[str, AfterValidator(_community)]
 """RFC 1997: `64500:100`, or one of IANA's names such as `no-export`."""
 LargeCommunity = Annotated[str, AfterValidator(_large_community)]
@@ -135,8 +146,8 @@ class RouteAnnouncement(_Announced):
     """A route of IPv4 or IPv6 unicast, as it is to be announced (RFC 4271)."""
 
     prefix: StrictPrefix
-    next_hop: Literal["self"] | Address = "self"
-    """NEXT_HOP; `self` is our address in each session, which must then be of the prefix's family."""
+    next_hop: NextHop = "self"
+    """NEXT_HOP."""
     origin: Literal["igp", "egp", "incomplete"] = "igp"
     """ORIGIN."""
     med: Uint32 | None = None

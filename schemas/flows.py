@@ -33,6 +33,8 @@ def strict_prefix(text: str) -> str:
 
 
 def _protocol(value: Any) -> Any:
+    if isinstance(value, str) and value.isalpha() and value.lower() not in PROTOCOLS:
+        raise ValueError(f"{value[:60]!r} is neither a number nor one of {', '.join(PROTOCOLS)}")
     return str(PROTOCOLS.get(value.lower(), value)) if isinstance(value, str) else value
 
 

@@ -5,6 +5,7 @@ An `Order` or a `Withdrawal` is a request; each route of an order becomes an `In
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
@@ -26,11 +27,31 @@ def _line(text: str) -> str:
     return text.strip()
 
 
+def _intent_id(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{24}", text):
+        raise ValueError(f"{text[:60]!r} is neither a prefix (ADDRESS/LENGTH) nor the id of an intent (24 hex digits)")
+    return text
+
+
+def _source(text: str) -> str:
+    if not _SOURCE.fullmatch(text):
+        raise ValueError(f"{text[:60]!r} is none of api, cli, configuration, healthcheck NAME and command NAME")
+    return text
+
+
+def _key(text: str) -> str:
+    if not re.fullmatch("[!-~]+", text):
+        raise ValueError("has other characters than ASCII letters, digits and punctuation")
+    return text
+
+
+_SOURCE = re.compile(r"api|cli|configuration|(healthcheck|command|policy) [A-Za-z0-9][A-Za-z0-9 ._:/-]*")
+
 Line = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_line)]
 """Text on one line."""
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_line)]
 """The name of a person, a program or a thing."""
-IntentId = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
+IntentId = Annotated[str, AfterValidator(_intent_id)]
 """The `_id` of an intent's document, in hexadecimal."""
 
 
@@ -38,12 +59,7 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-Source = Annotated[
-    str,
-    Field(
-        max_length=120, pattern=r"^(api|cli|configuration|(healthcheck|command|policy) [A-Za-z0-9][A-Za-z0-9 ._:/-]*)$"
-    ),
-]
+Source = Annotated[str, Field(max_length=120), AfterValidator(_source)]
 """Where an order came from: `api`, `cli`, `configuration`, `healthcheck NAME`, `command NAME`."""
 
 
@@ -68,7 +84,7 @@ class Order(_Request):
     """The `group` of peers in the configuration."""
     expires: Timestamp | None = None
     """When it is withdrawn automatically."""
-    key: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")] | None = None
+    key: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_key)] | None = None
     """An idempotency key: the same order with the same key is carried out once."""
 
     @model_validator(mode="after")

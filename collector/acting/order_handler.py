@@ -16,6 +16,7 @@ from collector.acting.rules import Rules
 from collector.errors import BgpledgerError, RefusedError
 from collector.settings.announce import AnnounceSettings, StaticSettings
 from schemas.announcements import FlowAnnouncement, RouteAnnouncement
+from schemas.faults import fault_of, spelled
 from schemas.intents import Intent, Order, Refusal, Withdrawal, summary_of
 from schemas.journal import Record, WithdrawRecord
 from schemas.json_object import JsonObject
@@ -262,13 +263,9 @@ def _read(model: type[_Body], body: Any) -> _Body:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"] if part not in ("route", "flow"))
-        message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        raise RefusedError(
-            f"{place[:100]}: {message[:_LONGEST]}" if place else message[:_LONGEST],
-            "see docs/acting.md, which explains orders",
-        ) from None
+        fault = fault_of(error.errors(include_url=False)[0], model)
+        says = fault.at(spelled(fault.place)[:100])
+        raise RefusedError(says[:_LONGEST], fault.cure or "see docs/acting.md, which explains orders") from None
 
 
 def _dumped(intent: Intent) -> Any:

@@ -14,6 +14,7 @@ from schemas.json_object import JsonObject
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schemas.faults import FieldPath
     from schemas.intents import Intent
 
 _Text = str | None
@@ -188,6 +189,27 @@ def _moment(text: str | None) -> str | None:
     return parse_ahead(text, datetime.now(UTC)).isoformat()
 
 
+_ARGUMENTS = {"prefix": "PREFIX", "prefixes": "PREFIX", "destination": "PREFIX", "ids": "PREFIX|ID"}
+_OPTIONS = {
+    "peers": "--peer",
+    "of": "--source",
+    "communities": "--community",
+    "large_communities": "--community",
+    "extended_communities": "--extended-community",
+}
+
+
+def _option_of(place: FieldPath) -> str:
+    """The option, or argument, that a field of an order comes from; empty for the order as a whole."""
+    names = [part for part in place if isinstance(part, str) and part != "announcements"]
+    if not names:
+        return ""
+    if names[-1] in _ARGUMENTS:
+        return _ARGUMENTS[names[-1]]
+    first, *inner = names
+    return " ".join((_OPTIONS.get(first, f"--{first.replace('_', '-')}"), *inner))
+
+
 def _checked(settings: Any, model: Any, body: JsonObject) -> Any:
     """The validated order; an invalid order is refused, and recorded if an acting process runs."""
     from contextlib import suppress
@@ -197,14 +219,14 @@ def _checked(settings: Any, model: Any, body: JsonObject) -> Any:
     from collector.acting.client import ActingClient
     from collector.errors import CollectorError
     from collector.tasks import run_interruptible
+    from schemas.faults import fault_of
 
+    command = "announce" if "announcements" in body else "withdraw"
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"] if part not in ("announcements", "route", "flow", 0))
-        says = first["msg"].removeprefix("Value error, ")
-        refused = UsageError(f"{place}: {says}" if place else says, "see bgpledger announce --help")
+        fault = fault_of(error.errors(include_url=False)[0], model)
+        refused = UsageError(fault.at(_option_of(fault.place)), fault.cure or f"see bgpledger {command} --help")
         with suppress(CollectorError):
             run_interruptible(ActingClient(settings.data_dir).note_refused(body, refused))
         raise refused from None

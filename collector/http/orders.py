@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import HTTPConnection
 
 from collector.acting.client import ActingClient
@@ -20,6 +21,7 @@ from collector.errors import RefusedError as OrderRefusedError
 from collector.http.problems import RefusedRequestError
 from collector.http.rates import Rates
 from schemas.announcements import Announcement, FlowAnnouncement, RouteAnnouncement
+from schemas.faults import fault_of, spelled
 from schemas.intents import MOST_ROUTES, Intent, Order, Withdrawal
 from schemas.order_answers import CheckedRoute, OrderedIntent
 from schemas.prefix_ranges import parse_range
@@ -112,7 +114,7 @@ class Orders:
         try:
             withdrawal = Withdrawal(who=token.name, why=why, source=_SOURCE, ids=(name,))
         except ValidationError as error:
-            raise unreadable(error) from None
+            raise unreadable(error, Withdrawal) from None
         self._check_rate(token)
         async with self._audited(withdrawal):
             _check_allowed(token, (intent.announcement,))
@@ -135,7 +137,7 @@ class Orders:
         try:
             return body.order(token.name, key)
         except ValidationError as error:
-            refusal = unreadable(error)
+            refusal = unreadable(error, Order)
             await self.note_refused(token, body.model_dump(mode="json"), refusal)
             raise refusal from None
 
@@ -231,12 +233,15 @@ def _check_allowed(token: Token, announcements: Sequence[RouteAnnouncement | Flo
             )
 
 
-def unreadable(error: ValidationError) -> OrderRefusedError:
-    """The message about an invalid order."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"] if part not in ("route", "flow"))
-    message = first["msg"].removeprefix("Value error, ")
-    return OrderRefusedError(f"{place}: {message}" if place else message, _CURE)
+def unreadable(error: ValidationError, model: type[BaseModel]) -> OrderRefusedError:
+    """The message about an invalid order, or withdrawal."""
+    return invalid(error.errors(include_url=False)[0], model)
+
+
+def invalid(error: ErrorDetails, model: type[BaseModel], *, before: int = 0) -> OrderRefusedError:
+    """The message about a fault of an order, or withdrawal; see `fault_of`."""
+    fault = fault_of(error, model, before=before)
+    return OrderRefusedError(fault.at(spelled(fault.place)), fault.cure or _CURE)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bgpledger import BgpledgerError, DeadlineError, StoreError, UsageError
 from collector.errors import RefusedError as OrderRefusedError
+from schemas.faults import FieldFault, words_of
 from schemas.json_object import JsonObject
 
 MEDIA_TYPE = "application/problem+json"
@@ -101,6 +102,4 @@ def misused(error: RequestValidationError) -> UsageError:
         return UsageError(f"there is no parameter {name[:80]!r} here", "see /api/v1/docs")
     if fault["type"] == "missing":
         return UsageError(f"the parameter {name} is missing", "see /api/v1/docs")
-    value = str(fault.get("input"))[:80]
-    says = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return UsageError(f"{name}={value!r}: {says}", "see /api/v1/docs")
+    return UsageError(FieldFault((name,), words_of(fault), ()).at(name), "see /api/v1/docs")

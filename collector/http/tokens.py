@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from collector.errors import CollectorError, UsageError
 from collector.files import replace
+from schemas.faults import fault_of
 from schemas.status import Token
 
 Scope = Literal["read", "announce"]
@@ -63,8 +64,9 @@ def _new(name: str, scope: Scope, bounds: Bounds, digest: str) -> _StoredToken:
     try:
         return _StoredToken.model_validate({**own, **bounds._asdict()})
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise UsageError(fault["msg"].removeprefix("Value error, "), "see bgpledger token add --help") from None
+        fault = fault_of(error.errors(include_url=False)[0], _StoredToken)
+        option = {"prefixes": "--prefix"}.get(str(fault.place[0]), f"--{fault.place[0]}")
+        raise UsageError(fault.at(option), "see bgpledger token add --help") from None
 
 
 def remove(data_dir: Path, name: str) -> None:

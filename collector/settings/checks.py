@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from collector.settings import values
 from collector.settings.section import SettingsError, SettingsSection
-from schemas.announcements import Community, LargeCommunity, WrittenExtendedCommunity
+from schemas.announcements import Community, LargeCommunity, NextHop, WrittenExtendedCommunity
 from schemas.flows import StrictPrefix
 from schemas.scalars import Address, Asn, Uint32, normalise_address
 
@@ -123,7 +123,7 @@ class CheckSettings(SettingsSection):
     ip: Prefixes = Field(description='the prefixes to announce: ["203.0.113.1/32"]')
     peers: PeerAddresses = Field((), description="addresses of the peers; default: all")
     group: values.Name | None = Field(None, description="instead of peers: those in this group")
-    next_hop: Literal["self"] | Address = Field("self", description='an address, or "self": ours in each session')
+    next_hop: NextHop = Field("self", description='an address, or "self": ours in each session')
     local_preference: Uint32 | None = Field(None, description="LOCAL_PREF, for peers in our own AS: 0 to 4294967295")
     up_metric: Uint32 = Field(100, description="MED of the first prefix while it is up")
     down_metric: Uint32 = Field(1000, description="MED of the first prefix while it is down")

@@ -11,8 +11,8 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-SettingPath = tuple[str | int, ...]
-"""Names and list indexes: `peers`, 0, `asn`."""
+from schemas.faults import FieldPath
+
 PREFIX = "BGPLEDGER_"
 """The prefix of environment variables."""
 
@@ -32,7 +32,7 @@ def variables(root: type[BaseModel]) -> dict[str, tuple[str, ...]]:
     return {PREFIX + "_".join(key).upper(): key for key in keys(root) if not _is_list(root, key)}
 
 
-def _is_list(root: type[BaseModel], key: SettingPath) -> bool:
+def _is_list(root: type[BaseModel], key: FieldPath) -> bool:
     """Whether a key belongs to a list of tables, which no variable can set."""
     fields = (_section(root, key[:at]).model_fields[str(key[at])] for at in range(len(key) - 1))
     return any(get_origin(field.annotation) is tuple for field in fields)
@@ -47,7 +47,7 @@ def _holds_path(kind: Any) -> bool:
     return kind is Path or any(map(_holds_path, get_args(kind)))
 
 
-def _section(root: type[BaseModel], key: SettingPath) -> type[BaseModel]:
+def _section(root: type[BaseModel], key: FieldPath) -> type[BaseModel]:
     section: Any = root
     for name in key:
         if isinstance(name, str):
@@ -65,12 +65,7 @@ def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def siblings(root: type[BaseModel], key: SettingPath) -> list[str]:
-    """The keys of the same table."""
-    return list(_section(root, key[:-1]).model_fields)
-
-
-def description(root: type[BaseModel], key: SettingPath) -> str | None:
+def description(root: type[BaseModel], key: FieldPath) -> str | None:
     """A short description of a key's values; None if there is none, or no such key."""
     section: Any = root
     for name in (part for part in key if isinstance(part, str)):

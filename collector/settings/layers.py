@@ -12,8 +12,9 @@ from pydantic_core import ErrorDetails
 
 from collector.errors import ConfigurationError
 from collector.local_server import default_data_dir
-from collector.settings.keys import PREFIX, SettingPath, description, paths, siblings, variables
+from collector.settings.keys import PREFIX, description, paths, variables
 from collector.settings.section import SettingsError
+from schemas.faults import FieldPath, fault_of, spelled
 
 S = TypeVar("S", bound=BaseModel)
 TomlTable = dict[str, Any]
@@ -30,8 +31,10 @@ _SHAPES = {
 }
 _SECTIONS = {
     "model_type": "write its keys below [NAME], those of a peer below [[peers]]; conf/collector.toml is an example",
-    "tuple_type": "peers are written one by one, each below [[peers]]; conf/collector.toml is an example",
+    "tuple_type": "its tables are written one by one, each below [[NAME]], those of peers below [[peers]]; "
+    "conf/collector.toml is an example",
 }
+_CURE = "see conf/collector.toml, which tells what each key means"
 _URI, _URI_FILE = ("mongodb", "uri"), ("mongodb", "uri_file")
 _SECRET = ("uri", "password_env", "password_file")
 
@@ -46,7 +49,7 @@ class Layers(Generic[S]):
     def __init__(self, root: type[S]) -> None:
         self._root = root
         self.tree: TomlTable = {}
-        self._origins: dict[SettingPath, str] = {}
+        self._origins: dict[FieldPath, str] = {}
         self._file: Path | None = None
 
     def lay(self, given: Mapping[tuple[str, ...], tuple[Any, str]]) -> None:
@@ -188,21 +191,17 @@ class Layers(Generic[S]):
     def _explain(self, errors: list[ErrorDetails]) -> ConfigurationError:
         """The first error, with its place, its key and its cure."""
         error = errors[0]
-        key: SettingPath = error["loc"]
-        fault = error.get("ctx", {}).get("error")
-        what, cure = _what(error), ""
-        if isinstance(fault, SettingsError):
-            key, cure = (*key, fault.key), fault.cure
-        elif error["type"] == "extra_forbidden":
-            near = get_close_matches(str(key[-1]), siblings(self._root, key), 1, 0.5)
-            cure = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(siblings(self._root, key))}"
-        elif meaning := description(self._root, key):
-            cure = f"{_spell(key)} is {meaning}"
-        else:
-            cure = _SECTIONS.get(error["type"], "see conf/collector.toml, which tells what each key means")
-        return ConfigurationError(f"{self._origin(key)}: {_spell(key)} {what}", cure)
+        fault = fault_of(_without_secret(error), self._root)
+        key, what, cure = fault.place, _SHAPES.get(error["type"], fault.what), fault.cure
+        raised = error.get("ctx", {}).get("error")
+        if isinstance(raised, SettingsError):
+            key, cure = (*key, raised.key), raised.cure
+        elif not cure:
+            meaning = description(self._root, key)
+            cure = f"{spelled(key)} is {meaning}" if meaning else _SECTIONS.get(error["type"], _CURE)
+        return ConfigurationError(f"{self._origin(key)}: {spelled(key)} {what}", cure)
 
-    def _origin(self, key: SettingPath) -> str:
+    def _origin(self, key: FieldPath) -> str:
         for length in range(len(key), 0, -1):
             if origin := self._origins.get(key[:length]):
                 return origin
@@ -227,22 +226,7 @@ def _sections(tree: TomlTable, names: Sequence[str]) -> list[TomlTable]:
     return found
 
 
-def _what(error: ErrorDetails) -> str:
-    if error["type"] in _SHAPES:
-        return _SHAPES[error["type"]]
-    message = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
-    value = error["input"]
-    shown = isinstance(value, str | int | float) and error["loc"][-1] not in _SECRET and "@" not in str(value)
-    if isinstance(error.get("ctx", {}).get("error"), SettingsError) or not shown:
-        return f"{message[:1].lower()}{message[1:]}" if message.startswith("Input") else message
-    if message.startswith(repr(value)):
-        return message
-    text = repr(value) if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]!r}.."
-    return f"{text} {message.removeprefix('Input ')}"
-
-
-def _spell(key: SettingPath) -> str:
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
+def _without_secret(error: ErrorDetails) -> ErrorDetails:
+    """Without a value that must not be shown."""
+    is_secret = (error["loc"] and error["loc"][-1] in _SECRET) or "@" in str(error["input"])
+    return {**error, "input": None} if is_secret else error

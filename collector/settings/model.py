@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from collector.settings import values
-from collector.settings.announce import AnnounceSettings
+from collector.settings.announce import AnnounceSettings, StaticSettings
 from collector.settings.bgp import BgpSettings, PeerSettings, SessionSettings
 from collector.settings.checks import CheckSettings, CommandSettings
 from collector.settings.http import HttpSettings
@@ -76,6 +76,45 @@ class Settings(StoreSettings):
                 )
             if twice := [name for at, name in enumerate(names) if name in names[:at]]:
                 raise SettingsError(key, f"has two with the name {twice[0]!r}", "give each a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _selected_peers_are_there(self) -> Settings:
+        """A rule, or an announcement, for a misspelt peer would have no effect."""
+        addresses = [peer.address for peer in self.peers if not peer.is_range]
+        groups = {peer.group for peer in self.peers}
+        sections: dict[str, tuple[StaticSettings | PolicySettings | CheckSettings, ...]] = {
+            "announce.static": self.announce.static if self.announce else (),
+            "policies": self.policies,
+            "checks": self.checks,
+        }
+        for section, chosen in sections.items():
+            for at, one in enumerate(chosen):
+                if unknown := [peer for peer in one.peers if peer not in addresses]:
+                    raise SettingsError(
+                        f"{section}[{at}].peers",
+                        f"has {unknown[0]}, which is the address of no peer",
+                        f"the peers are {', '.join(addresses[:10]) or 'none: add one below [[peers]]'}",
+                    )
+                if one.group is not None and one.group not in groups:
+                    raise SettingsError(
+                        f"{section}[{at}].group",
+                        f"is {one.group!r}, which no peer has",
+                        "give a peer this group below [[peers]], or correct it",
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _deciders_are_allowed(self) -> Settings:
+        if self.announce is None:
+            return self
+        static = [(f"announce.static[{at}].prefix", one.prefix) for at, one in enumerate(self.announce.static)]
+        checked = [(f"checks[{at}].ip", prefix) for at, check in enumerate(self.checks) for prefix in check.ip]
+        for key, prefix in (*static, *checked):
+            if not any(one.holds(prefix) for one in self.announce.ranges):
+                raise SettingsError(
+                    key, f"has {prefix}, which is not in announce.prefixes", "add it there if it is yours to announce"
+                )
         return self
 
     @model_validator(mode="after")

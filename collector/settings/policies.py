@@ -10,9 +10,9 @@ from collector.errors import UsageError
 from collector.settings import values
 from collector.settings.checks import OrderingName, PeerAddresses, one_or_more
 from collector.settings.section import SettingsError, SettingsSection
-from schemas.announcements import Community, LargeCommunity, WrittenExtendedCommunity
+from schemas.announcements import Community, LargeCommunity, NextHop, WrittenExtendedCommunity
 from schemas.prefix_ranges import WrittenPrefixRange
-from schemas.scalars import Address, Uint32
+from schemas.scalars import Uint32
 
 AnnouncedFamily = Literal["ipv4 unicast", "ipv6 unicast", "ipv4 flow", "ipv6 flow"]
 
@@ -69,7 +69,7 @@ class PolicySettings(SettingsSection):
     prepend: Annotated[int, Field(ge=0, le=20)] = Field(
         0, description="how many more times our AS is prepended, 0 to 20"
     )
-    next_hop: Literal["self"] | Address | None = Field(None, description='its next hop: an address, or "self"')
+    next_hop: NextHop | None = Field(None, description='its next hop: an address, or "self"')
 
     @model_validator(mode="after")
     def _fits_together(self) -> PolicySettings:

@@ -44,7 +44,7 @@ def test_communities_have_one_spelling() -> None:
         ({"prefix": "203.0.113.0/24\nshutdown"}, "is not a prefix"),
         ({"prefix": "203.0.113.0/24 ; x"}, "is not a prefix"),
         ({"next_hop": "2001:db8::1"}, "is not of the family"),
-        ({"next_hop": "self; shutdown"}, "is not an IPv4 or IPv6 address"),
+        ({"next_hop": "self; shutdown"}, "is neither self nor an IPv4 or IPv6 address"),
         ({"communities": ["64500:65536"]}, "each N from 0 to 65535"),
         ({"communities": ["64500:١"]}, "each N from 0 to 65535"),
         ({"large_communities": ["1:2"]}, "is not N:N:N"),

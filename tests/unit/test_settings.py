@@ -167,7 +167,7 @@ def test_ranges_are_passive_and_may_contain_a_configured_address(tmp_path: Path)
         ),
         ('[[peers]]\naddress = "10.0.0.0/8"\nasn = 5\npassive = false', r"peers\[1\]\.passive is false.*leave passive"),
         ('[[peers]]\naddress = "2001:db8::/64"\nasn = 5', r"peers\[1\]\.passive .*\[::\]:PORT"),
-        ("passive = 3", r"peers\[0\]\.passive 3 should be a valid boolean"),
+        ("passive = 3", r"peers\[0\]\.passive 3 is neither true nor false"),
         ('local_address = "2001:db8::1"', r"peers\[0\]\.local_address .* not of the family"),
         ('password_env = "A"\npassword_file = "b"', r"peers\[0\]\.password_env is given together with password_file"),
         ("ttl_security = 255", r"peers\[0\]\.ttl_security 255 .* 1 to 254"),
@@ -217,7 +217,7 @@ def test_our_as_number_is_needed_as_soon_as_there_are_peers(tmp_path: Path) -> N
         ("peers = 3", r"peers is not a list"),
         ("bgpp = 3", r"bgpp is not a known key \| did you mean bgp\?"),
         ('[log]\nlevel = "loud"', r"log\.level 'loud'"),
-        ('collector = ""', r"collector ''"),
+        ('collector = ""', r"collector is empty"),
         ("[archive]\nbatch_seconds = -1", r"archive\.batch_seconds -1"),
         ("[spool]\nsegment_mib = 1.5", r"spool\.segment_mib 1\.5 is not a whole number"),
         ('[mongodb]\ndatabase = "a b"', r"mongodb\.database 'a b'"),
@@ -233,6 +233,40 @@ def test_a_value_that_cannot_be_used_is_refused(tmp_path: Path, text: str, says:
     said = fault(tmp_path, f"{text}\n")
     assert re.search(says, said), said
     assert said.startswith(str(tmp_path / "collector.toml"))
+
+
+ACTING = f'{PEER}group = "transit"\n[announce]\nprefixes = ["203.0.113.0/24 le 32"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[announce.static]\nprefix = "203.0.113.1/32"', r"announce\.static is not a list \| .*below \[\[NAME\]\]"),
+        (
+            '[[announce.static]]\nprefix = "198.51.100.0/24"\nwhy = "x"',
+            r"announce\.static\[0\]\.prefix has 198\.51\.100\.0/24, which is not in announce\.prefixes",
+        ),
+        (
+            '[[announce.static]]\nprefix = "203.0.113.1/32"\nwhy = "x"\npeers = ["192.0.2.9"]',
+            r"announce\.static\[0\]\.peers has 192\.0\.2\.9, which is the address of no peer \| .* 192\.0\.2\.1$",
+        ),
+        ('[[policies]]\nname = "a"\npeers = ["192.0.2.9"]\nreject = true', r"policies\[0\]\.peers has 192\.0\.2\.9"),
+        (
+            '[[policies]]\nname = "a"\ngroup = "transt"\nreject = true',
+            r"policies\[0\]\.group is 'transt', which no peer",
+        ),
+        ('[[policies]]\nname = "a!"\nmed = 1', r"policies\[0\]\.name 'a!' does not match .* \| .* letters, digits"),
+        ('[[policies]]\nname = "a"\nnext_hop = "x"', r"policies\[0\]\.next_hop 'x' is neither self nor an IPv4 or"),
+        ('[[policies]]\nname = "a"\nadd_communities = "x"', r"add_communities\[0\] 'x' is neither N:N nor one of .*"),
+        ('[[checks]]\nname = "a"\nip = "198.51.100.1/32"', r"checks\[0\]\.ip has 198\.51\.100\.1/32, which is not in"),
+        ('[[checks]]\nname = "a"\nip = "203.0.113.1/32"\ngroup = "x"', r"checks\[0\]\.group is 'x', which no peer"),
+        ('[[checks]]\nname = "a"\nip = "203.0.113.1/32"\ncommand = 5', r"checks\[0\]\.command is not a text in quotes"),
+        ('[[checks]]\nname = "a"\nip = "203.0.113.1/32"\nrise = 0', r"checks\[0\]\.rise 0 is less than 1, the minimum"),
+    ],
+)
+def test_an_announcement_that_cannot_be_meant_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    said = fault(tmp_path, f"{ACTING}{text}\n")
+    assert re.search(says, said), said
 
 
 def test_errors_name_where_the_value_is_set(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from collector.acting.attached.flows import read_flow
 from collector.acting.attached.word_reader import WordReader, quoted, to_words
 from schemas.announcements import FlowAnnouncement, RouteAnnouncement
+from schemas.faults import fault_of, spelled
 from schemas.json_object import JsonObject
 from schemas.scalars import normalise_address
 
@@ -50,17 +51,13 @@ def read_command(line: str) -> ParsedCommand:
         announcements = _routes(words, announces=verb == "announce")
         words.end()
     except ValidationError as error:
-        raise CommandError(_first(error)) from None
+        model = FlowAnnouncement if error.title == FlowAnnouncement.__name__ else RouteAnnouncement
+        fault = fault_of(error.errors(include_url=False)[0], model)
+        field, *inner = fault.place or ("",)
+        raise CommandError(fault.at(spelled((_KEYWORDS.get(field, field), *inner)))) from None
     except ValueError as error:
         raise CommandError(str(error)) from None
     return ParsedCommand(verb == "announce", announcements, peers)
-
-
-def _first(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in found["loc"] if part not in ("route", "flow"))
-    message = found["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
 
 
 def _neighbors(words: WordReader) -> tuple[str, ...]:
@@ -160,3 +157,5 @@ _ATTRIBUTES: Mapping[str, tuple[str, Callable[[WordReader], Any]]] = {
     "extended-community": ("extended_communities", _extended),
 }
 """ExaBGP's keywords, the field of each, and how it is parsed."""
+_KEYWORDS: Mapping[str | int, str] = {field: keyword for keyword, (field, _) in _ATTRIBUTES.items()}
+"""The keyword of a field."""

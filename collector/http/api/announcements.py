@@ -15,7 +15,7 @@ from starlette.responses import Response
 from bgpledger import Answers
 from collector.errors import RefusedError as OrderRefusedError
 from collector.http.answering import listing, respond
-from collector.http.orders import Holder, OrderBody, Orders, OrdersDep, holder
+from collector.http.orders import Holder, OrderBody, Orders, OrdersDep, holder, invalid
 from collector.http.parameters import TIME, Answered, Parameters, text
 from collector.http.problems import RESPONSES, RefusedRequestError, misused
 from collector.http.query_context import QueryContext, QueryContextDep
@@ -39,12 +39,27 @@ class _OrderRoute(APIRoute):
             except RequestValidationError as error:
                 if request.method != "POST":
                     raise
-                usage_error = misused(error)
-                refused = OrderRefusedError(usage_error.cause, usage_error.cure)
+                refused = _invalid(error)
                 await request.app.state.orders.note_refused(holder(request), error.body, refused)
                 raise refused from None
 
         return answer_and_note
+
+
+def _invalid(error: RequestValidationError) -> OrderRefusedError:
+    """What is wrong with an order, or with its key."""
+    first = error.errors()[0]
+    where, *place = first["loc"]
+    if where != "body":
+        usage_error = misused(error)
+        return OrderRefusedError(usage_error.cause, usage_error.cure)
+    if first["type"] == "json_invalid":
+        return OrderRefusedError(f"the body is not JSON: {first['ctx']['error']}", "correct it; see /api/v1/docs")
+    if not place:
+        return OrderRefusedError(
+            "the body is not a JSON object", "send one, with the header Content-Type: application/json"
+        )
+    return invalid(first, OrderBody, before=1)
 
 
 router = APIRouter(tags=["announcements"], route_class=_OrderRoute)

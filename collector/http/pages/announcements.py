@@ -168,7 +168,7 @@ def _body(fields: Mapping[str, str]) -> OrderBody:
     try:
         return OrderBody.model_validate(fields_of_order)
     except ValidationError as error:
-        raise unreadable(error) from None
+        raise unreadable(error, OrderBody) from None
 
 
 def _communities(text: str, *, blackhole: bool) -> dict[str, Sequence[str]]:
