@@ -12,184 +12,37 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bson import ObjectId
 
 from collector.archive.archiver import Archiver, check_schema
 from collector.archive.digests import digests_of
+from collector.archive.file_records import FileRecords, OpenFile
 from collector.archive.followed_files import end_sessions, first_line, preceding, state_digest
+from collector.archive.imported import Imported
 from collector.archive.joining import join_following, join_preceding
-from collector.bgp import mrt, mrt_messages
-from collector.bgp.mrt_header import UnreadableError, describe_type, is_of_session, is_of_table, type_of
+from collector.archive.selection import Selection
+from collector.bgp import mrt
+from collector.bgp.mrt_header import is_of_table
 from collector.errors import ImportFileError, StoreUnavailableError
-from collector.sources.source import Rejection, Source
-from collector.spool.framing import frame, unframe
+from collector.sources.source import Source
 from collector.spool.segment import SpooledLine
 from collector.store.mongo import Store
 from schemas.documents import Place
-from schemas.keys import FILE_RECORD_BITS, collector_number, instance_name, key_collector
-from schemas.meta import ImportDocument, ImportFacts, ImportProgress, SelectionDocument
+from schemas.keys import collector_number, instance_name, key_collector
+from schemas.meta import ImportDocument, ImportFacts, ImportProgress
 from schemas.notes import ArchiverNote
 from schemas.stored import RejectDocument
-
-_CHUNK = 2**20
-_AT_ONCE = 1000
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which records of a file to import."""
-
-    start: datetime | None = None
-    end: datetime | None = None
-    """The end of the time range, exclusive."""
-    peers: frozenset[str] = frozenset()
-    """Addresses; empty: all peers."""
-
-    def as_document(self) -> SelectionDocument:
-        """The selection as recorded with the file."""
-        return {"start": self.start, "end": self.end, "peers": sorted(self.peers)}
-
-    def takes(self, raw: bytes) -> bool:
-        """Whether a record is wanted; for one that cannot be parsed, only its time decides."""
-        seconds = int.from_bytes(raw[:4])
-        if self.start and seconds < int(self.start.timestamp()):
-            return False
-        if self.end and seconds >= self.end.timestamp():
-            return False
-        if self.peers or self.start:
-            try:
-                record = mrt_messages.parse(raw)
-            except UnreadableError:
-                return True
-            if self.start and record.time < self.start.timestamp():
-                return False
-            return not self.peers or record.peer.address in self.peers
-        return True
-
-
-@dataclass
-class Imported:
-    """The result of importing a file."""
-
-    path: Path
-    key: str = ""
-    """The key of its document in `meta`."""
-    records: int = 0
-    """Records stored by this import, as messages or as rejects."""
-    rejected: int = 0
-    joined: int = 0
-    """Files behind it that were imported before, in which its sessions continue."""
-    left_out: int = 0
-    """Records that the selection excludes."""
-    others: dict[str, int] = field(default_factory=dict)
-    """Records that hold no message of a session, by their MRT type."""
-    continued: bool = False
-    """Whether an earlier import has stored a part of it, which is not counted here."""
-    grown: bool = False
-    """Whether that part was the whole file then."""
-    was_imported: bool = False
-    """Whether it was imported before, so that nothing was done."""
-    tables_are_stored: bool = False
-    """Whether the tables that were due for its sessions are stored too."""
-    first: datetime | None = None
-    """The time of its first record."""
-    reasons: Counter[str] = field(default_factory=Counter)
-    """Why records were rejected, if they were only looked through."""
-    fault: mrt.CutError | None = None
-    """Why it could not be read to its end."""
-    tables: int = 0
-    """For a RIB dump: the number of stored tables,"""
-    routes: int = 0
-    """and of their routes."""
-    twice: int = 0
-    """Duplicate routes in a dump, of which the last one is stored."""
-    differ: int = 0
-    """Tables that differ from what the UPDATEs before them give."""
-    seconds: float = 0.0
-
-    @property
-    def has_no_bgp(self) -> bool:
-        """Whether it has records, but none of a type with BGP: it has OSPF's, or never was an MRT file."""
-        return bool(self.others) and not (self.records or self.left_out or self.tables)
-
-
-class RecordFile(Protocol):
-    """A file as MRT records, which are the same each time that it is read."""
-
-    def frames(self) -> Iterator[mrt.Frame]:
-        """Its records, in order; see `mrt.MrtFile.frames`."""
-
-
-OpenFile = Callable[[Path, Callable[[int], None]], RecordFile]
-"""Opens a file; its second argument is called with the number of bytes of the file read so far."""
-
-
-class _Records:
-    """The wanted records of a file, for the archiver to read like lines of a spool."""
-
-    def __init__(
-        self, path: Path, open_file: OpenFile, first: int, selection: Selection, begin: int, result: Imported
-    ) -> None:
-        self.note: ArchiverNote = {}
-        self.segment = first
-        self.read_bytes = 0
-        self.fault: mrt.CutError | None = None
-        self.reached = begin
-        self._result = result
-        self._selection = selection
-        self._begin = begin
-        self._offsets: dict[int, int] = {}
-        self._records = self._wanted(open_file(path, self._on_read))
-
-    def _on_read(self, size: int) -> None:
-        self.read_bytes = size
-
-    def _wanted(self, file: RecordFile) -> Iterator[SpooledLine]:
-        try:
-            for found in file.frames():
-                if found.record >= 1 << FILE_RECORD_BITS:
-                    raise ImportFileError(f"the file has more than {1 << FILE_RECORD_BITS} records", "split it")
-                line = self.segment + found.record
-                if not is_of_session(found.raw):
-                    name = describe_type(type_of(found.raw))
-                    self._result.others[name] = self._result.others.get(name, 0) + 1
-                elif not self._selection.takes(found.raw):
-                    self._result.left_out += 1
-                elif line >= self._begin:
-                    self._offsets[line] = found.offset
-                    yield SpooledLine(line, frame(found.raw)[:-1])
-        except mrt.CutError as fault:
-            self._result.fault = fault
-
-    def read(self, max_lines: int, max_bytes: int) -> list[SpooledLine]:
-        batch: list[SpooledLine] = []
-        size = 0
-        while len(batch) < max_lines and size < max_bytes and (line := next(self._records, None)) is not None:
-            batch.append(line)
-            size += len(line.raw)
-        self._result.records += len(batch)
-        return batch
-
-    def acknowledge(self, next_line: int, note: ArchiverNote) -> None:
-        self.note, self.reached = note, next_line
-        self._offsets = {line: offset for line, offset in self._offsets.items() if line >= next_line}
-
-    def offset(self, line: int) -> int:
-        """Where an unacknowledged record begins in the uncompressed file, in bytes."""
-        return self._offsets[line]
 
 
 class _FileArchiver(Archiver):
     """An archiver of one file."""
 
-    def __init__(self, records: _Records, store: Store, *, key: str, source: Source, collector: str) -> None:
+    def __init__(self, records: FileRecords, store: Store, *, key: str, source: Source, collector: str) -> None:
         super().__init__(records, store, source=source, collector=collector, instance=source.name)
         self._file = records
         self._key = key
@@ -330,7 +183,7 @@ class Importer(FileImporter):
     async def _store_file(
         self, path: Path, document: ImportDocument, result: Imported, on_read: Callable[[int], None]
     ) -> None:
-        records = _Records(
+        records = FileRecords(
             path, self._open, first_line(document), self._selection, document.get("next_line", 0), result
         )
         if "note" in document:
@@ -373,21 +226,3 @@ async def sessions_since(store: Store, collector: str, source: Source, since: da
     number = collector_number(instance_name(collector, source.name))
     found = store.find("sessions", {"until": {"$gte": since}}, fields=("since",), sort=(("until", 1), ("_id", 1)))
     return [one["_id"] async for one in found if key_collector(one["_id"]) == number]
-
-
-def look_through(path: Path, source: Source, selection: Selection, open_file: OpenFile = mrt.MrtFile) -> Imported:
-    """What an import of a file would give, without a store.
-
-    Raises:
-        ReplayError: it cannot be read, or is not an MRT file.
-    """
-    result = Imported(path)
-    began = time.monotonic()
-    records = _Records(path, open_file, 0, selection, 0, result)
-    while batch := records.read(_AT_ONCE, _CHUNK):
-        for line in batch:
-            if isinstance(decoded := source.decode(unframe(line.raw)), Rejection):
-                result.rejected += 1
-                result.reasons[decoded.reason] += 1
-    result.seconds = time.monotonic() - began
-    return result

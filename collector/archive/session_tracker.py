@@ -6,7 +6,7 @@ sessions, and the sessions' documents the same content.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast, get_args
 
@@ -122,7 +122,7 @@ class SessionTracker:
         self._gaps.line(line, before, ts)
         if counted:
             if not counted.peer.asn:
-                counted = counted._replace(peer=self._known(counted.peer))
+                counted = counted._replace(peer=self._state.known(counted.peer))
             self._act(line, before, ts, self._gaps.count(line, ts, counted))
             if counted.kind in _MAY_HAVE_ROUTES:
                 self._gaps.reject(line, ts, counted.peer, reason)
@@ -190,12 +190,6 @@ class SessionTracker:
         session.last_seen = neighbour.last_seen = ts
         self._dirty[id(session)] = session
         return session
-
-    def _known(self, peer: Peer) -> Peer:
-        """A peer with its AS number, which the line lacks, if it has had a session."""
-        neighbour = self._state.neighbours.get(peer.name)
-        session = neighbour and (neighbour.session or neighbour.ended)
-        return session.peer if session else peer
 
     def _act(self, line: int, before: datetime, ts: datetime, effect: Effect) -> None:
         """Apply what a line says about other sessions than its own, or about all sessions."""
@@ -297,12 +291,8 @@ class SessionTracker:
         self._dirty[id(neighbour.session)] = neighbour.session
 
     def _end(self, line: int, ts: datetime, neighbour: PeerState, end: End) -> None:
-        session = neighbour.session
-        if session is not None:
-            session.until, session.until_line = ts, line
-            session.ended_by, session.reason, session.notification = end
+        if (session := neighbour.end(line, ts, end)) is not None:
             self._dirty[id(session)] = session
-            neighbour.session = neighbour.opened = neighbour.notification = None
 
     def _reported_end(self, line: int, ts: datetime, message: Any, neighbour: PeerState) -> ObjectId | None:
         """The key of the session that a NOTIFICATION had closed, if this is its `down`: it ends there, as reported."""
@@ -321,37 +311,31 @@ class SessionTracker:
         """
         session, neighbour.ended = neighbour.ended, None
         if session is not None and session.reason != self._source.silence and neighbour.gaps == self._state.gaps.gaps:
-            _go_on(session)
-            neighbour.session = session
+            neighbour.go_on(session)
             self._gaps.unheard(line, session.last_seen, ts, peer)
 
     def _take_up_all(self, line: int, ts: datetime, effect: Effect) -> None:
         """Continue sessions that were wrongly taken for ended; their routes are uncertain."""
         facts = effect.resumed or {}
-        for neighbour in self._named(effect.names):
+        for neighbour in self._state.named(effect.names):
             session = neighbour.ended
             if session and not neighbour.session and session.reason == self._source.silence and _has(session, facts):
-                neighbour.ended, neighbour.session = None, session
-                _go_on(session)
+                neighbour.ended = None
+                neighbour.go_on(session)
                 self._dirty[id(session)] = session
                 self._gaps.unheard(line, session.last_seen, ts, session.peer)
 
     def _end_all(self, line: int, ts: datetime, effect: Effect) -> None:
         """End all sessions that are still up, as of `ts` or their own last message: what follows is unknown."""
         reason = effect.ended or ""
-        for neighbour in self._named(effect.names):
+        for neighbour in self._state.named(effect.names):
             neighbour.ended = neighbour.session if reason == self._source.silence else None
             if neighbour.session:
                 self._end(line, max(ts, neighbour.session.last_seen), neighbour, End(effect.by, reason))
 
-    def _named(self, names: Collection[str] | None) -> Iterator[PeerState]:
-        """The known peers with these names; all known peers if `names` is None."""
-        neighbours = self._state.neighbours
-        return (neighbours[name] for name in (neighbours if names is None else names) if name in neighbours)
-
     def _sent_again(self, ts: datetime, table: ResentTable) -> None:
         """Record that a peer sent its whole table again in a session that is up."""
-        for neighbour in self._named((table.peer,)):
+        for neighbour in self._state.named((table.peer,)):
             if session := neighbour.session:
                 come = [documents.Resent(family=family, begin=table.begin, end=ts) for family in table.families]
                 session.resent = [*(session.resent or ()), *come][-_MOST_RESENT:]
@@ -360,10 +344,6 @@ class SessionTracker:
 
 def _has(session: Session, facts: SessionFacts) -> bool:
     return all(getattr(session, name) == value for name, value in facts.items())
-
-
-def _go_on(session: Session) -> None:
-    session.until = session.until_line = session.ended_by = session.reason = session.notification = None
 
 
 def _is_event(message: Message) -> TypeIs[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from collector.archive.gaps import GapState
+from collector.sources.source import End
 from schemas.documents import Session, SessionNotification
 from schemas.message import ClockSet
 from schemas.message_parts import Capability
+from schemas.peer import Peer
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,26 @@ class PeerState:
     """The last session that a NOTIFICATION closed, until another one begins: a `down` that follows belongs to it."""
     gaps: int = 0
     """The number of gaps at that `down`, or at the last OPEN: with a later one something may be lost since then."""
+
+    def end(self, line: int, ts: datetime, end: End) -> Session | None:
+        """End the session that is up; returns it.
+
+        Args:
+            line: the first line behind it.
+            ts: when it ended.
+            end: why.
+        """
+        session = self.session
+        if session is not None:
+            session.until, session.until_line = ts, line
+            session.ended_by, session.reason, session.notification = end
+            self.session = self.opened = self.notification = None
+        return session
+
+    def go_on(self, session: Session) -> None:
+        """Continue a session that had not ended."""
+        session.until = session.until_line = session.ended_by = session.reason = session.notification = None
+        self.session = session
 
 
 @dataclass(slots=True)
@@ -68,6 +91,17 @@ class TrackerState:
     """Whether our receiver saw it set back and ExaBGP's lines do not show it yet."""
     neighbours: dict[str, PeerState] = field(default_factory=dict)
     gaps: GapState = field(default_factory=GapState)
+
+    def named(self, names: Collection[str] | None) -> Iterator[PeerState]:
+        """The known peers with these names; all known peers if `names` is None."""
+        every = self.neighbours
+        return (every[name] for name in (every if names is None else names) if name in every)
+
+    def known(self, peer: Peer) -> Peer:
+        """A peer with its AS number, which a line may lack, if it has had a session."""
+        neighbour = self.neighbours.get(peer.name)
+        session = neighbour and (neighbour.session or neighbour.ended)
+        return session.peer if session else peer
 
     def clock_went_back(self, line: int, own: datetime) -> None:
         """Notice that the clock was set back: one ExaBGP's lines are otherwise in order of time."""

@@ -13,7 +13,8 @@ from collector.cli.options import with_settings
 from collector.errors import UsageError
 
 if TYPE_CHECKING:
-    from collector.archive.importing import Imported, Selection
+    from collector.archive.imported import Imported
+    from collector.archive.selection import Selection
     from collector.cli.progress import ProgressLine
     from collector.settings.model import Settings
     from collector.sources.files import ImportFiles
@@ -79,7 +80,7 @@ def command(
 def _selection(start: str | None, end: str | None, peers: Sequence[str]) -> Selection:
     from datetime import UTC, datetime
 
-    from collector.archive.importing import Selection
+    from collector.archive.selection import Selection
     from collector.query.times import parse_span
     from schemas.scalars import normalise_address
 
@@ -151,7 +152,7 @@ async def _store_tables(settings: Settings, store: Store, name: str, results: Se
 
 def _look_through(found: ImportFiles, selection: Selection) -> list[Imported]:
     """Read files as the import would, without storing anything."""
-    from collector.archive.importing import look_through
+    from collector.archive.file_records import look_through
     from collector.dumps.importer import look_through_dump
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP

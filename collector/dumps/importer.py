@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from collector.archive.followed_files import FOLLOWS, SILENCE, first_line, preceding
-from collector.archive.importing import FileImporter, Imported, Selection
+from collector.archive.imported import Imported
+from collector.archive.importing import FileImporter
+from collector.archive.selection import Selection
 from collector.archive.session_tracker import SessionTracker
 from collector.dumps.differences import Differences, compare
 from collector.dumps.reader import BadRecord, Dump, DumpedPeer, DumpReader, WantedTables

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from collector.archive.importing import Importer, Selection
+from collector.archive.importing import Importer
+from collector.archive.selection import Selection
 from collector.dumps.importer import DumpImporter
 from collector.query.rib import RibQuery, rib
 from collector.sources.mrt.source import MRT

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from collector.archive.importing import Selection
+from collector.archive.selection import Selection
 from collector.cli.import_files import _import
 from collector.settings.model import Settings
 from collector.sources.files import ImportFiles

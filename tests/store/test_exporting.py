@@ -12,7 +12,8 @@ import bson
 import pytest
 from bson import ObjectId
 
-from collector.archive.importing import Importer, Selection
+from collector.archive.importing import Importer
+from collector.archive.selection import Selection
 from collector.bgp import messages as bgp
 from collector.bgp import mrt, mrt_messages
 from collector.bgp.mrt_messages import MrtMessage

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from collector.archive.importing import Importer, Selection
+from collector.archive.importing import Importer
+from collector.archive.selection import Selection
 from collector.errors import ImportFileError
 from collector.query.verify.imported import verify_imports
 from collector.sources.mrt.source import MRT

@@ -13,7 +13,8 @@ import pytest
 from pymongo import MongoClient
 
 from bgpledger import Archive
-from collector.archive.importing import Importer, Selection
+from collector.archive.importing import Importer
+from collector.archive.selection import Selection
 from collector.dumps.importer import DumpImporter
 from collector.query import history_rows, prefix_windows
 from collector.query.filters import Choice, Filter

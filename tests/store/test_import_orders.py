@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from collector.archive.importing import Importer, Selection
+from collector.archive.importing import Importer
 from collector.archive.joining import _StoredFile
+from collector.archive.selection import Selection
 from collector.bgp import messages as bgp
 from collector.bgp.notifications import notification
 from collector.bgp.open_messages import Abilities, open_message

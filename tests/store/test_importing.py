@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from bgpledger import Answers, Archive
-from collector.archive.importing import Importer, Selection, look_through
+from collector.archive.file_records import look_through
+from collector.archive.importing import Importer
+from collector.archive.selection import Selection
 from collector.bgp import messages as bgp
 from collector.errors import ImportFileError, StoreUnavailableError
 from collector.query.filters import Filter

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from collector.archive.importing import Importer, Selection
+from collector.archive.importing import Importer
+from collector.archive.selection import Selection
 from collector.bgp.messages import KEEPALIVE
 from collector.dumps import importer
 from collector.dumps.importer import DumpImporter

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from collector.archive.importing import Importer, Selection
+from collector.archive.importing import Importer
+from collector.archive.selection import Selection
 from collector.query import naming
 from collector.query.rib import Match, RibQuery, rib
 from collector.sources.mrt.source import MRT
