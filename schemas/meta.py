@@ -94,7 +94,7 @@ class _Reached(TypedDict, total=False):
     follows: str
     """The key of the file whose sessions continue in it."""
     begins_with: str
-    """A digest of the sessions at the end of that file (`followed_files.state_digest`)."""
+    """A digest of the sessions at the end of that file (`followed_files.state_digest`); empty while they are joined."""
     joined: bool
     """Of messages: whether its sessions continue in the files that follow it, and were imported before it."""
     tables_are_stored: Literal[True]

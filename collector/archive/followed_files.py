@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from bson import ObjectId
 
 from collector.archive.session_tracker import SessionTracker
+from collector.archive.tracker_state import STATE
 from collector.sources.source import Source
 from collector.store.mongo import Store
+from schemas.documents import Session
 from schemas.keys import FILE_BITS, FILE_RECORD_BITS
 from schemas.meta import ImportDocument
 from schemas.notes import ArchiverNote
@@ -71,15 +77,28 @@ def _follows(document: ImportDocument, one: ImportDocument) -> bool:
     return is_earlier and last - overlap <= document["first"] <= last + FOLLOWS
 
 
-async def end_sessions(store: Store, source: Source, collector: str, note: ArchiverNote) -> datetime | None:
-    """End the sessions that are up where a file ends, unless another file continues them.
+class FileEnd(NamedTuple):
+    """The end of a file."""
 
-    Returns:
-        That time; None if nothing of the file was wanted.
+    time: datetime | None
+    """That of its last record; None if nothing of it was wanted."""
+    ended: Sequence[Session]
+    """The sessions that are up there, as they end if no other file continues them."""
+    open_ended: Set[ObjectId]
+    """The keys of all sessions that records behind it may change: those that are up, or whose end may not be one."""
+
+
+def end_of(source: Source, collector: str, note: ArchiverNote) -> FileEnd:
+    """The end of a file with this state.
+
+    Args:
+        source: the source of the file's records.
+        collector: the name under which it is imported.
+        note: the state behind its last record.
     """
     if "neighbours" not in note.get("tracker", {}):
-        return None
+        return FileEnd(None, (), frozenset())
     tracker = SessionTracker(source, collector, note=note["tracker"], instance=source.name)
+    open_ended = frozenset(session.key for session in STATE.validate_python(note["tracker"]).sessions())
     tracker.end_all(SILENCE)
-    await store.replace("sessions", [session.to_document() for session in tracker.take_changed()])
-    return tracker.time
+    return FileEnd(tracker.time, tracker.take_changed(), open_ended)

@@ -20,9 +20,10 @@ from typing import Any
 from bson import ObjectId
 
 from collector.archive.archiver import Archiver, check_schema
+from collector.archive.batches import storable_document
 from collector.archive.digests import digests_of
 from collector.archive.file_records import FileRecords, OpenFile
-from collector.archive.followed_files import end_sessions, first_line, preceding, state_digest
+from collector.archive.followed_files import end_of, first_line, preceding, state_digest
 from collector.archive.imported import Imported
 from collector.archive.joining import join_following, join_preceding
 from collector.archive.selection import Selection
@@ -203,8 +204,9 @@ class Importer(FileImporter):
                 "import again when it is back",
             )
         result.rejected = records.note.get("rejected", 0) - before
-        last = await end_sessions(self._store, self._source, self._collector, records.note)
-        done: ImportProgress = {"done": True, "last": last, "note": records.note, "joined": False}
+        end = end_of(self._source, self._collector, records.note)
+        await self._store.replace("sessions", [storable_document(session) for session in end.ended])
+        done: ImportProgress = {"done": True, "last": end.time, "note": records.note, "joined": False}
         await self._store.meta.note_import(document["_id"], done)
         result.joined = await self._join(document["_id"], again=False)
 

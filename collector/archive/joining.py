@@ -7,14 +7,14 @@ they would have had, and so do those of the files behind it. Their keys, and eve
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from collector.archive.batches import storable_document
-from collector.archive.followed_files import continues, end_sessions, first_line, following, preceding, state_digest
+from collector.archive.followed_files import continues, end_of, first_line, following, preceding, state_digest
 from collector.archive.session_tracker import SessionTracker
 from collector.sources.source import Rejection, Source
 from collector.store.mongo import Document, Store
@@ -26,6 +26,8 @@ from schemas.notes import ArchiverNote
 _WINDOW = timedelta(minutes=1)
 """Records of this long a time are in memory at once."""
 _OF_RECORDS = ("updates", "messages", "rejects")
+_IN_DOUBT = ""
+"""What a file begins with while its records are followed again. If that is interrupted, some have other sessions."""
 
 
 async def join_following(store: Store, source: Source, document: ImportDocument, *, again: bool) -> int:
@@ -43,9 +45,10 @@ async def join_following(store: Store, source: Source, document: ImportDocument,
         How many files got other sessions.
     """
     count = 0
+    is_new = False
     while (later := await following(store, document)) is not None:
-        if not continues(later, document):
-            document = await _StoredFile(store, source, later).follow_again(document)
+        if is_new or not continues(later, document):
+            document, is_new = await _StoredFile(store, source, later).follow_again(document)
             count += 1
         elif again and not count:
             document = later
@@ -59,7 +62,8 @@ async def join_preceding(store: Store, source: Source, document: ImportDocument)
     before = await preceding(store, document)
     if before is None or continues(document, before):
         return document
-    return await _StoredFile(store, source, document).follow_again(before)
+    document, _is_new = await _StoredFile(store, source, document).follow_again(before)
+    return document
 
 
 class _StoredFile:
@@ -71,33 +75,42 @@ class _StoredFile:
         self._number = collector_number(instance_name(self._collector, source.name))
         self._lines = range(first_line(document), first_line(document) + (1 << FILE_RECORD_BITS))
 
-    async def follow_again(self, before: ImportDocument) -> ImportDocument:
-        """Give the records the sessions that they have behind another file; returns what `meta` has about them then."""
+    async def follow_again(self, before: ImportDocument) -> tuple[ImportDocument, bool]:
+        """Give the records the sessions that they have behind another file.
+
+        Sessions that are the same at the end of the records as they were are left as stored: the files behind them have
+        continued them already.
+
+        Returns:
+            What `meta` has about the file then, and whether sessions at its end are new to the files behind it.
+        """
         note = before["note"]
+        was_whole = self._document.get("begins_with") != _IN_DOUBT
+        await self._store.meta.note_import(self._document["_id"], {"begins_with": _IN_DOUBT})
         tracker = SessionTracker(self._source, self._collector, note=note.get("tracker"), instance=self._source.name)
-        gaps: list[Gap] = []
+        gaps: dict[ObjectId, Gap] = {}
         sessions: dict[ObjectId, Session] = {}
         last = self._document.get("last") or self._document["first"]
-        old_sessions = await self._own("sessions", "since", last)
-        old_gaps = await self._own("gaps", "ts", last)
         async for records in self._windows(last):
             await self._place(tracker, records)
-            gaps += tracker.take_gaps()
+            gaps.update((one.key, one) for one in tracker.take_gaps())
             sessions.update((one.key, one) for one in tracker.take_changed())
-        await self._store.replace("sessions", [storable_document(one) for one in sessions.values()])
-        await self._store.replace("gaps", [storable_document(one) for one in gaps])
-        await self._remove("sessions", {one["_id"] for one in old_sessions} - sessions.keys())
-        await self._remove("gaps", {one["_id"] for one in old_gaps} - {one.key for one in gaps})
         made: ArchiverNote = {**self._document["note"], "tracker": tracker.note()}
-        last_ts = await end_sessions(self._store, self._source, self._collector, made)
+        end = end_of(self._source, self._collector, made)
+        is_new = not (was_whole and state_digest(made) == state_digest(self._document["note"]))
+        if is_new:
+            sessions.update((one.key, one) for one in end.ended)
+        stands = frozenset[ObjectId]() if is_new else end.open_ended
+        await self._replace_own("sessions", "since", last, sessions, stands)
+        await self._replace_own("gaps", "ts", last, gaps)
         joined: ImportProgress = {
             "note": made,
-            "last": last_ts,
+            "last": end.time,
             "follows": before["_id"],
             "begins_with": state_digest(note),
         }
         await self._store.meta.note_import(self._document["_id"], joined)
-        return {**self._document, **joined}
+        return {**self._document, **joined}, is_new
 
     async def _place(self, tracker: SessionTracker, records: Sequence[tuple[str, Any]]) -> None:
         """Follow some records, and replace those whose session is another one now."""
@@ -136,6 +149,18 @@ class _StoredFile:
                 yield sorted(found, key=lambda one: key_line(one[1]["_id"]))
             begin += width
             width = _WINDOW if found else 2 * width
+
+    async def _replace_own(
+        self,
+        name: str,
+        field: str,
+        last: datetime,
+        made: Mapping[ObjectId, Session] | Mapping[ObjectId, Gap],
+        stands: Set[ObjectId] = frozenset(),
+    ) -> None:
+        """Store sessions or gaps, except what `stands` as it is, and remove those that there were before."""
+        await self._store.replace(name, [storable_document(one) for key, one in made.items() if key not in stands])
+        await self._remove(name, {one["_id"] for one in await self._own(name, field, last)} - made.keys())
 
     async def _own(self, name: str, field: str, last: datetime) -> list[Document]:
         """The sessions that began, or the gaps that were found, with one of the records."""

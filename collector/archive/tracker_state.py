@@ -97,6 +97,11 @@ class TrackerState:
         every = self.neighbours
         return (every[name] for name in (every if names is None else names) if name in every)
 
+    def sessions(self) -> Iterator[Session]:
+        """The sessions that further lines may change."""
+        for neighbour in self.neighbours.values():
+            yield from (one for one in (neighbour.session, neighbour.ended, neighbour.closed) if one is not None)
+
     def known(self, peer: Peer) -> Peer:
         """A peer with its AS number, which a line may lack, if it has had a session."""
         neighbour = self.neighbours.get(peer.name)

@@ -95,7 +95,7 @@ async def test_a_join_that_was_interrupted_goes_on(
     follow_again = _StoredFile.follow_again
     calls = 0
 
-    async def fail_in_turn(one: _StoredFile, before: ImportDocument) -> ImportDocument:
+    async def fail_in_turn(one: _StoredFile, before: ImportDocument) -> tuple[ImportDocument, bool]:
         nonlocal calls
         calls += 1
         if calls % 2 == 0:
@@ -115,6 +115,22 @@ async def test_a_join_that_was_interrupted_goes_on(
         else:
             break
     assert (interrupted, calls) == (2, 5), "each of three files is followed again once"
+    assert await found(store, "other") == await found(store, "order")
+
+
+async def test_a_session_that_begins_in_a_joined_file_goes_on_behind_it(tmp_path: Path, store: Store) -> None:
+    """Although the state at the end of that file is the one that it was: the next file has its sessions already."""
+    paths = [tmp_path / name for name in "abc"]
+    for number, path in enumerate(paths):
+        begin = T + 300 * number
+        path.write_bytes(
+            message(announcement(f"10.{number}.0.0/16"), time=begin)
+            + (state_change(6, 1, time=begin + 100) + state_change(5, 6, time=begin + 110)) * (number == 1)
+            + message(bgp.KEEPALIVE, time=begin + 290)
+        )
+    for collector, order in (("order", "abc"), ("other", "bca")):
+        for name in order:
+            await Importer(store, source=MRT, collector=collector, selection=Selection()).take(tmp_path / name)
     assert await found(store, "other") == await found(store, "order")
 
 
