@@ -98,13 +98,17 @@ async def _import(settings: Settings, found: ImportFiles, name: str, selection: 
     from collector.cli.progress import progress
     from collector.dumps.importer import DumpImporter
     from collector.query.find_store import find_store
+    from collector.query.stopped_archive import only_import
     from collector.sources.mrt.source import MRT
     from collector.sources.pcap.source import PCAP
 
     total = sum(path.stat().st_size for path in (*found.paths, *(capture.path for capture in found.captures)))
     done = 0
     results = []
-    async with find_store(settings, primary=True, begin=True, share=True) as store:
+    async with (
+        only_import(settings.data_dir, name),
+        find_store(settings, primary=True, begin=True, share=True) as store,
+    ):
         importer = partial(Importer, store, collector=name, selection=selection)
         of_updates = importer(source=MRT)
         of_dumps = DumpImporter(store, source=MRT, collector=name, selection=selection)

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from collector.errors import StoreUnavailableError
 from collector.query.running import find_running
 from collector.settings.store import StoreSettings
-from collector.spool.segment import make_directory
 from collector.store.mongo import Store
 
 
@@ -46,9 +45,7 @@ async def find_uri(
         return
     from collector.query.stopped_archive import has_store, only_import, opened
 
-    if begin:
-        make_directory(settings.data_dir)
-    elif not at_rest or not has_store(settings.data_dir):
+    if not begin and not (at_rest and has_store(settings.data_dir)):
         raise StoreUnavailableError(
             f"no collector runs on {settings.data_dir}, and no MongoDB URI is given",
             "start one (bgpledger run), name its --data-dir, or give --mongodb-uri",

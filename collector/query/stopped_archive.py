@@ -20,8 +20,10 @@ from pathlib import Path
 from collector.errors import StoreError
 from collector.local_server import is_locked
 from collector.query.running import find_running
+from collector.spool.segment import make_directory
 from collector.store import embedded
 from collector.store.embedded_process import give_to_owner, write_owned
+from schemas.keys import collector_number
 
 _LOCK = "store.lock"
 _SHARED = "store.shared"
@@ -166,10 +168,28 @@ async def taken_over(data_dir: Path) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def only_import(data_dir: Path) -> AsyncIterator[None]:
-    """For an import: during the block no other uses the store, since sessions continue from one file to the next."""
-    telling = asyncio.create_task(_tell(f"another import runs on {data_dir}: waiting until it ends"))
-    lock = _open_lock(data_dir, _IMPORTING)
+async def only_import(data_dir: Path, collector: str | None = None) -> AsyncIterator[None]:
+    """For an import: during the block no other uses the store, since sessions continue from one file to the next.
+
+    Args:
+        data_dir: the collector's data directory.
+        collector: only wait for imports under the same name; for a store that others use at the same time.
+
+    Raises:
+        SpoolError: the directory cannot be created.
+        StoreError: it is not writable.
+    """
+    make_directory(data_dir)
+    name = f"import-{collector_number(collector):06x}.lock" if collector else _IMPORTING
+    try:
+        lock = _open_lock(data_dir, name)
+    except OSError as error:
+        raise StoreError(
+            f"no file can be created in {data_dir}: {error.strerror}",
+            "make it writable for this user, or name another --data-dir",
+        ) from None
+    whose = f" as {collector}" if collector else ""
+    telling = asyncio.create_task(_tell(f"another import{whose} runs on {data_dir}: waiting until it ends"))
     try:
         while not _try(lock):
             await asyncio.sleep(_GLANCE)
