@@ -18,7 +18,10 @@ _REPORT_SECONDS = 10.0
 """Seconds that ExaBGP has to report an UPDATE to a peer that is up; after that it is asked to send it again."""
 _ROUTES_A_SECOND = 500
 """Many routes get more time, at this rate."""
-MOST_TRIES = 3
+_LONGEST_REPORT_SECONDS = 300.0
+"""The maximum of these, after repeated requests."""
+_MOST_WITHDRAWALS = 3
+"""A withdrawal that is not reported is repeated up to this many times; an announcement for as long as it is wanted."""
 _MISMATCH_SECONDS = 2.0
 """Seconds after which a wrong UPDATE is corrected: another UPDATE may be on its way."""
 
@@ -49,7 +52,8 @@ class Reconciler:
 
     def deadline(self, routes: int, tries: int = 0) -> float:
         """When this number of routes should have been sent; later after each try without a report."""
-        return self._clock() + _REPORT_SECONDS * (1 << tries) + routes / _ROUTES_A_SECOND
+        seconds = min(_REPORT_SECONDS * 2.0 ** min(tries, 10), _LONGEST_REPORT_SECONDS)
+        return self._clock() + seconds + routes / _ROUTES_A_SECOND
 
     def sent(self, address: str, ts: datetime, announced: Mapping[str, object], withdrawn: Sequence[str]) -> None:
         """See `CommandScheduler.sent`."""
@@ -114,11 +118,11 @@ class Reconciler:
         for nlri in late:
             command = peer.in_flight[nlri]
             peer.tries[nlri] = peer.tries.get(nlri, 0) + 1
-            if command.number is None and peer.tries[nlri] >= MOST_TRIES:
+            if command.number is None and peer.tries[nlri] >= _MOST_WITHDRAWALS:
                 given_up.append(nlri)
             elif command.number is None:
                 peer.dirty[nlri] = None
-            elif peer.tries[nlri] < MOST_TRIES:
+            else:
                 # If ExaBGP has the route, it sends it again; if a reload replaced the peer, it has to be told again.
                 self.to_flush.add(address)
                 peer.acknowledged.pop(nlri, None)

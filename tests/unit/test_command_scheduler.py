@@ -367,6 +367,30 @@ def test_a_peer_that_moves_to_another_exabgp_is_told_again(tmp_path: Path) -> No
     bench.journal.close()
 
 
+def test_what_exabgp_does_not_send_is_ordered_until_it_does(tmp_path: Path) -> None:
+    chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
+    for peer in PEERS:
+        bench.bring_up(chance, peer)
+    said = RouteAnnouncement(prefix=PREFIXES[0], med=1)
+    bench.orders.announce(Order(who="a", why="b", source="cli", announcements=(said,)))
+    flushed = 0
+    for _ in range(360):  # for half an hour it answers `done`, and loses it
+        for act in (bench.pump, bench.take, bench.answer):
+            act(chance)
+        for peer in PEERS:
+            bench.exabgp.cache[peer], bench.exabgp.waiting[peer] = {}, []
+        bench.now += timedelta(seconds=5)
+        bench.scheduler.check()
+        flushed += len(bench.scheduler.to_flush)
+        bench.scheduler.to_flush.clear()
+    assert 10 < flushed < 25  # after 10, 20, 40 .. seconds, and then every five minutes
+    for _ in range(2):
+        bench.run(chance)
+    assert bench.exabgp.table == wanted(bench)
+    assert set(next(iter(bench.book.entries.values())).peers.values()) == {"sent"}
+    bench.journal.close()
+
+
 @pytest.mark.parametrize("is_sent", [True, False])
 def test_a_clock_that_is_set_back_makes_no_route_flap(tmp_path: Path, is_sent: bool) -> None:
     chance, bench = random.Random(1), Bench(tmp_path / "acting.jsonl")
