@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
 from random import sample
+from time import monotonic, sleep
 
 from collector.query.running import find_running
 from collector.sources.known import find_instances
@@ -100,12 +101,15 @@ class Collector:
         return found
 
     async def until_up(self) -> None:
-        """Wait until it can be asked."""
+        """Wait until it can be asked, and routers can connect."""
 
         def ready() -> bool:
             assert self.process.poll() is None, self.log.read_text()
             running = find_running(self.data_dir)
-            return running is not None
+            if running is None:
+                return False
+            has_peers = running.peers or running.ranges  # without any, ExaBGP does not listen
+            return not has_peers or is_listening(self.port)
 
         await until(ready, what="the collector runs")
 
@@ -188,15 +192,32 @@ def collecting(
         process.wait()
 
 
+def is_listening(port: int) -> bool:
+    """Whether a process listens at a port of this machine, at whichever address."""
+    lines = [line for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
+    return any(f":{port:04X} " in line.split(_LISTENING)[0] for line in lines if _LISTENING in line)
+
+
+_LISTENING = ":0000 0A "
+"""After its own address: no other end, and the state TCP_LISTEN of the kernel's net/tcp_states.h."""
+
+
 @contextmanager
 def router(feed: Path, peer: str, to: str) -> Iterator[None]:
     """A router of an MRT file, which stays up when it has sent its routes.
+
+    Like any router it waits for an ExaBGP that has not opened its port yet; `replay` itself would give up after ten
+    seconds, and an ExaBGP on PyPy takes longer on a loaded machine.
 
     Args:
         feed: the file.
         peer: the router's address in it.
         to: the collector, `ADDRESS:PORT`.
     """
+    deadline = monotonic() + 120
+    while not is_listening(int(to.rpartition(":")[2])):
+        assert monotonic() < deadline, f"nobody listens at {to}"
+        sleep(0.1)
     command = [BGPLEDGER, "replay", str(feed), "--to", to, "--only-peer", peer, "--stay"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
