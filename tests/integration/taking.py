@@ -9,6 +9,8 @@ from typing import Any
 from schemas.json_object import JsonObject
 from tests.integration.routers import Bird, Frr, Gobgpd, Openbgpd
 
+FAMILIES = 'families = ["ipv4 unicast", "ipv6 unicast", "ipv4 flow", "ipv6 flow"]'
+_LOCAL_PREF = 5
 NAMES = {"no-export": "65535:65281", "NO_EXPORT": "65535:65281"}
 
 
@@ -16,6 +18,12 @@ class TakingBird(Bird):
     """Takes what it hears."""
 
     imports = "all"
+
+    def preference(self, prefix: str) -> int | None:
+        table = "master6" if ":" in prefix else "master4"
+        output = self._birdc("show", "route", "all", "table", table, "where", "net", "=", prefix)
+        found = re.search(r"BGP\.local_pref: (\d+)", output)
+        return int(found[1]) if found else None
 
     def received(self, prefix: str) -> JsonObject | None:
         table = "master6" if ":" in prefix else "master4"
@@ -36,8 +44,31 @@ class TakingBird(Bird):
         }
 
 
+class FlowBird(TakingBird):
+    """Takes flow specifications too."""
+
+    def settings(self) -> list[str]:
+        return [*super().settings(), FAMILIES]
+
+    def configure(self) -> None:
+        super().configure()
+        file = self.directory / "bird.conf"
+        tables = "".join(f"flow{version} table flows{version};\n" for version in (4, 6))
+        channels = "".join(f"flow{one} {{ table flows{one}; import all; export none; }};\n" for one in (4, 6))
+        text = file.read_text().replace("ipv4 {", f"{channels}ipv4 {{")
+        file.write_text(text.replace("protocol device", f"{tables}protocol device"))
+
+    def flows(self) -> str:
+        return "".join(self._birdc("show", "route", "all", "table", table) for table in ("flows4", "flows6"))
+
+
 class TakingGobgpd(Gobgpd):
     """Takes what it hears."""
+
+    def preference(self, prefix: str) -> int | None:
+        family = "ipv6" if ":" in prefix else "ipv4"
+        paths = (json.loads(self._gobgp("-j", "global", "rib", "-a", family)) or {}).get(prefix, ())
+        return next((one["value"] for path in paths for one in path["attrs"] if one["type"] == _LOCAL_PREF), None)
 
     def received(self, prefix: str) -> JsonObject | None:
         family = "ipv6" if ":" in prefix else "ipv4"
@@ -57,8 +88,32 @@ def _of_gobgp(attributes: list[JsonObject]) -> JsonObject:
     }
 
 
+class FlowGobgpd(TakingGobgpd):
+    """Takes flow specifications too."""
+
+    def settings(self) -> list[str]:
+        return [*super().settings(), FAMILIES]
+
+    def configure(self) -> None:
+        super().configure()
+        file = self.directory / "gobgpd.toml"
+        families = "".join(
+            f'[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "{family}-flowspec"\n'
+            for family in ("ipv4", "ipv6")
+        )
+        file.write_text(file.read_text() + families)
+
+    def flows(self) -> str:
+        return "".join(self._gobgp("global", "rib", "-a", f"{family}-flowspec") for family in ("ipv4", "ipv6"))
+
+
 class TakingFrr(Frr):
     """Takes what it hears."""
+
+    def preference(self, prefix: str) -> int | None:
+        family = "ipv6" if ":" in prefix else "ipv4"
+        output = json.loads(self._vtysh(f"show bgp {family} unicast {prefix} json", configure=False) or "{}")
+        return next((path.get("locPrf") for path in output.get("paths", ())), None)
 
     def settings(self) -> list[str]:
         # It is passive: after an end it tries again only in two minutes, whatever `timers connect` says.
@@ -79,8 +134,33 @@ class TakingFrr(Frr):
         }
 
 
+class FlowFrr(TakingFrr):
+    """Takes flow specifications too."""
+
+    def settings(self) -> list[str]:
+        return [*super().settings(), FAMILIES]
+
+    def configure(self) -> None:
+        super().configure()
+        file = self.directory / "frr.conf"
+        families = "".join(
+            f" address-family {family} flowspec\n  neighbor 127.0.0.1 activate\n exit-address-family\n"
+            for family in ("ipv4", "ipv6")
+        )
+        file.write_text(file.read_text() + families)
+
+    def flows(self) -> str:
+        return "".join(
+            self._vtysh(f"show bgp {family} flowspec detail", configure=False) for family in ("ipv4", "ipv6")
+        )
+
+
 class TakingOpenbgpd(Openbgpd):
-    """Takes what it hears."""
+    """Takes what it hears. Version 7.7 has no flow specifications."""
+
+    def preference(self, prefix: str) -> int | None:
+        output = json.loads(self._bgpctl("-j", "show", "rib", "detail", "in", "neighbor", "127.0.0.1"))
+        return next((one["localpref"] for one in output.get("rib", ()) if one["prefix"] == prefix), None)
 
     def received(self, prefix: str) -> JsonObject | None:
         output = json.loads(self._bgpctl("-j", "show", "rib", "detail", "in", "neighbor", "127.0.0.1"))
@@ -95,4 +175,4 @@ class TakingOpenbgpd(Openbgpd):
         }
 
 
-TAKING: tuple[type[Any], ...] = (TakingBird, TakingGobgpd, TakingFrr, TakingOpenbgpd)
+TAKING: tuple[type[Any], ...] = (FlowBird, FlowGobgpd, FlowFrr, TakingOpenbgpd)

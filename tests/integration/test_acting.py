@@ -18,8 +18,8 @@ from collector.acting.client import ActingClient
 from collector.errors import CollectorError, RefusedError
 from schemas.intents import Intent, Order, Withdrawal
 from schemas.json_object import JsonObject
-from tests.integration.routers import Router
-from tests.integration.taking import TAKING, TakingBird, TakingGobgpd
+from tests.integration.routers import LOCAL_AS, Router
+from tests.integration.taking import TAKING
 from tests.running import Collector, bgpledger, collecting, free_port, processes
 from tests.support import until
 
@@ -37,6 +37,55 @@ SEEN = {
     "communities": {"65000:1", "65535:65281"},
     "large": {"65000:1:2"},
 }
+HALF = "203.0.113.128/25"
+RULES = """
+[[policies]]
+name = "marked"
+peers = ["127.0.0.20"]
+prefixes = ["203.0.113.128/25^+"]
+add_communities = ["65000:20"]
+[[policies]]
+name = "dearer"
+peers = ["127.0.0.21"]
+prefixes = ["203.0.113.0/24^25"]
+med = 77
+[[policies]]
+name = "longer"
+peers = ["127.0.0.22"]
+prefixes = ["203.0.113.0/24^-"]
+family = "ipv4 unicast"
+prepend = 1
+[[policies]]
+name = "not there"
+peers = ["127.0.0.23"]
+prefixes = ["203.0.113.0/24^25-26"]
+reject = true
+"""
+FLOWS: Sequence[JsonObject] = (
+    {
+        "match": {"destination": "203.0.113.7/32", "protocols": "udp", "destination_ports": "53,1024-2000"},
+        "then": {"discard": True},
+    },
+    {
+        "match": {"destination": "2001:db8:1:7::/64", "protocols": "tcp", "packet_lengths": ">=100"},
+        "then": {"rate_bytes": 9600},
+    },
+)
+SHOWN = {
+    "FlowBird": (
+        r"flow4 { dst 203\.0\.113\.7/32; proto 17; dport 53,1024\.\.2000; }.*\(generic, 0x80060000, 0x0\)",
+        r"flow6 { dst 2001:db8:1:7::/64; next header 6; length >= 100; }.*\(generic, 0x80060000, 0x46160000\)",
+    ),
+    "FlowGobgpd": (
+        r"\[destination: ?203\.0\.113\.7/32\]\[protocol: ==udp\]\[destination-port: ==53 >=1024&<=2000\].*\[discard\]",
+        r"\[destination: ?2001:db8:1:7::/64/0\]\[protocol: ==tcp\]\[packet-length: >=100\].*\[rate: 9600",
+    ),
+    "FlowFrr": (
+        r"203\.0\.113\.7/32\s+IP Protocol = 17\s+Destination Port = 53 , >= 1024 , <= 2000\s+FS:rate 0\.0",
+        r"2001:db8:1:7::/64/off 0\s+IP Protocol = 6\s+Packet Length >= 100\s+FS:rate 9600\.0",
+    ),
+}
+"""How routers show these flows; a rate is a float, 9600 is 0x46160000 (RFC 8955 7.1)."""
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -106,10 +155,14 @@ def _is_another(pattern: str, than: int) -> bool:
 
 
 @asynccontextmanager
-async def acting(directory: Path, kinds: Sequence[type[Any]], *lines: str) -> AsyncIterator[Acting]:
-    """A collector with these routers, all sessions up."""
+async def acting(
+    directory: Path, kinds: Sequence[type[Any]], *lines: str, asn: int | None = None
+) -> AsyncIterator[Acting]:
+    """A collector with these routers, all of one AS or each of its own."""
     port = free_port()
     routers: list[Router] = [kind(directory / kind.__name__, port, 20 + at) for at, kind in enumerate(kinds)]
+    for router in routers:
+        router.asn = asn or router.asn
     config = directory / "collector.toml"
     directory.mkdir(parents=True, exist_ok=True)
     allowed = ["[announce]", f'prefixes = ["{PREFIX} le 32", "{PREFIX6} le 64"]', "flows = true", "rate = 1000", *lines]
@@ -125,13 +178,15 @@ async def acting(directory: Path, kinds: Sequence[type[Any]], *lines: str) -> As
 
 
 async def test_four_routers_have_the_ordered_routes_and_no_others(tmp_path: Path) -> None:
-    async with acting(tmp_path / "a", TAKING) as bench:
+    async with acting(tmp_path / "a", TAKING, RULES) as bench:
         keys = await bench.order(PREFIX, next_hop="192.0.2.9", **ATTRIBUTES)
         keys += await bench.order(PREFIX6, next_hop="2001:db8:1::1", **ATTRIBUTES)
         for key, prefix in zip(keys, (PREFIX, PREFIX6), strict=True):
             intent = await bench.until_sent(key)
             assert {one.state for one in intent.states} == {"pending", "accepted", "sent"}
             await bench.until_heard(prefix, SEEN)
+        await _is_told_differently(bench)
+        await _has_flows(bench)
         await _refuses(bench)
         await _survives_kills(bench, keys)
         await bench.withdraw(PREFIX, PREFIX6)
@@ -139,6 +194,45 @@ async def test_four_routers_have_the_ordered_routes_and_no_others(tmp_path: Path
             await bench.until_heard(prefix, None)
             await bench.until_withdrawn(key)
         await _is_in_the_store(bench, keys)
+
+
+async def _is_told_differently(bench: Acting) -> None:
+    """Each router is told what its rules make of the same order."""
+    (key,) = await bench.order(HALF, next_hop="192.0.2.9", communities=["65000:1"])
+    plain = {"path": "65000", "med": None, "communities": {"65000:1"}, "large": set()}
+    expected = (
+        {**plain, "communities": {"65000:1", "65000:20"}},
+        {**plain, "med": 77},
+        {**plain, "path": "65000 65000"},
+        None,
+    )
+    intent = await bench.until_sent(key)
+    assert set(intent.peers) == {router.address for router in bench.routers[:3]}
+    for router, seen in zip(bench.routers, expected, strict=True):
+        await until(partial(_has, router, HALF, seen), what=f"{router} has {seen}")
+    await bench.withdraw(HALF)
+    await bench.until_heard(HALF, None)
+
+
+async def _has_flows(bench: Acting) -> None:
+    """Those that can have flow specifications have exactly the ordered ones, and none once they are withdrawn."""
+    able = [router for router in bench.routers if type(router).__name__ in SHOWN]
+    body = {"who": "test", "why": "to see it", "source": "api", "peers": [router.address for router in able]}
+    await bench.client.announce(Order.model_validate({**body, "announcements": FLOWS}))
+    for router in able:
+        for shown in SHOWN[type(router).__name__]:
+            await until(partial(_shows, router, shown), what=f"{router} shows {shown}")
+    await bench.withdraw(*(flow["match"]["destination"] for flow in FLOWS))
+    for router in able:
+        await until(partial(_has_no_flow, router), what=f"{router} has no flow")
+
+
+def _shows(router: Any, pattern: str) -> bool:
+    return re.search(pattern, router.flows(), re.DOTALL) is not None
+
+
+def _has_no_flow(router: Any) -> bool:
+    return not _shows(router, r"203\.0\.113|2001:db8")
 
 
 async def _refuses(bench: Acting) -> None:
@@ -177,48 +271,16 @@ async def _is_in_the_store(bench: Acting, keys: Sequence[str]) -> None:
     assert done.returncode == 0, done.stdout
 
 
-class InternalBird(TakingBird):
-    """A peer of our own AS."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.asn = 65000
-
-    def preference(self, prefix: str) -> int | None:
-        found = re.search(r"BGP\.local_pref: (\d+)", self._birdc("show", "route", "all", "where", "net", "=", prefix))
-        return int(found[1]) if found else None
-
-
-class FlowGobgpd(TakingGobgpd):
-    """Takes flow specifications too."""
-
-    def settings(self) -> list[str]:
-        return [*super().settings(), 'families = ["ipv4 unicast", "ipv6 unicast", "ipv4 flow"]']
-
-    def configure(self) -> None:
-        super().configure()
-        file = self.directory / "gobgpd.toml"
-        family = '[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "ipv4-flowspec"\n'
-        file.write_text(file.read_text() + family)
-
-    def flows(self) -> str:
-        return self._gobgp("global", "rib", "-a", "ipv4-flowspec")
-
-
-async def test_an_internal_peer_is_sent_local_pref_and_another_peer_a_flow(tmp_path: Path) -> None:
-    async with acting(tmp_path / "a", [InternalBird, FlowGobgpd]) as bench:
-        internal, flowing = bench.routers
-        (key,) = await bench.order(PREFIX, next_hop="192.0.2.9", local_pref=200, peers=[internal.address])
-        await bench.until_sent(key)
-        await until(lambda: internal.preference(PREFIX) == 200, what="LOCAL_PREF")
-        assert internal.received(PREFIX)["path"] == ""
-        body = {"who": "test", "why": "to see it", "source": "api", "peers": [flowing.address]}
-        match = {"destination": "203.0.113.7/32", "protocols": "udp", "destination_ports": "53,1024-2000"}
-        flow = {**body, "announcements": [{"match": match, "then": {"discard": True}}]}
-        (found,) = await bench.client.announce(Order.model_validate(flow))
-        await bench.until_sent(found["id"])
-        await until(lambda: "discard" in flowing.flows(), what="the flow")
-        assert re.search(r"destination: ?203\.0\.113\.7/32.*protocol: ?==?udp.*destination-port", flowing.flows())
-        await bench.withdraw(PREFIX, "203.0.113.7/32")
-        await until(lambda: internal.received(PREFIX) is None, what="no route")
-        await until(lambda: "203.0.113.7" not in flowing.flows(), what="no flow")
+async def test_four_routers_of_our_own_as_are_sent_local_pref(tmp_path: Path) -> None:
+    async with acting(tmp_path / "a", TAKING, asn=LOCAL_AS) as bench:
+        keys = await bench.order(PREFIX, next_hop="192.0.2.9", local_pref=200, **ATTRIBUTES)
+        keys += await bench.order(PREFIX6, next_hop="2001:db8:1::1", local_pref=200, **ATTRIBUTES)
+        seen = {**SEEN, "path": "64510 64511"}
+        for key, prefix in zip(keys, (PREFIX, PREFIX6), strict=True):
+            await bench.until_sent(key)
+            await bench.until_heard(prefix, seen)
+            assert [router.preference(prefix) for router in bench.routers] == [200] * 4
+        await _has_flows(bench)
+        await bench.withdraw(PREFIX, PREFIX6)
+        await bench.until_heard(PREFIX, None)
+        await bench.until_heard(PREFIX6, None)
