@@ -72,6 +72,15 @@ class Listener:
         self.waiting -= len(line.entries)
         return line
 
+    async def lines(self) -> AsyncIterator[FollowedLine]:
+        """All lines from now on.
+
+        Raises:
+            SlowError: too much was waiting.
+        """
+        while True:
+            yield await self.get()
+
 
 class Live:
     """Follows an archive while there are listeners, as fast as the fastest of them reads."""
@@ -119,8 +128,8 @@ class Live:
             async with self._archive.missed(mark) as missed:
                 async for line in missed:
                     yield line
-            while True:
-                yield await listener.get()
+            async for line in listener.lines():
+                yield line
 
         async with self.listening() as listener:
             yield each()

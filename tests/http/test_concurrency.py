@@ -21,7 +21,7 @@ from collector.http.concurrency import QueryLimit
 from collector.http.live import Listener, Live, SlowError
 from collector.http.parameters import Listed
 from collector.http.query_context import QueryContext
-from collector.http.ripestat.sources import Sources
+from collector.http.rislive.feed import Feed
 from collector.http.rislive.socket import _Client
 from collector.http.server import _configured, _is_no_end, _listening, _Server
 from collector.query.follow import FollowedLine
@@ -172,7 +172,7 @@ async def some_lines(asked: Archive) -> list[FollowedLine]:
 async def test_a_client_that_does_not_read_events_is_cut_off_and_another_gets_them_all(
     asked: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("collector.http.api.live.SEND_SECONDS", 0.05)
+    monkeypatch.setattr("collector.http.endless.SEND_SECONDS", 0.05)
     lines, begin, heard = await some_lines(asked), asyncio.Event(), list[Message]()
 
     async def give(_answers: Answers[FollowedLine]) -> AsyncGenerator[FollowedLine, None]:
@@ -243,7 +243,7 @@ async def test_a_client_that_does_not_read_its_socket_is_cut_off(
     lines, asked_for = await some_lines(asked), ['{"type": "ris_subscribe", "data": {}}']
 
     async def told() -> AsyncGenerator[FollowedLine, None]:
-        await client.has_subscribed.wait()
+        await feed.has_subscribed.wait()
         for one in lines:
             yield one
         await asyncio.Event().wait()
@@ -255,9 +255,9 @@ async def test_a_client_that_does_not_read_its_socket_is_cut_off(
         await asyncio.Event().wait()
 
     socket: Any = SimpleNamespace(receive=receive, send_text=stuck)
-    client = _Client(socket, await Sources.of(asked))
+    feed = await Feed.open(asked)
     with pytest.raises(SlowError):
-        await client.run(told())
+        await _Client(socket, feed).run(told())
 
 
 def test_requests_cancelled_at_the_end_are_no_faults() -> None:

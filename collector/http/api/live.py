@@ -10,16 +10,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from bgpledger import Filter
 from bgpledger.cursors import LineMark
-from collector.http.live import SEND_SECONDS, Live, SlowError, gone
+from collector.http.endless import EndlessResponse, Say
+from collector.http.live import Live, SlowError
 from collector.http.parameters import OfPrefixes, RouteFilters, filter_text
 from collector.http.problems import Problem
 from collector.http.query_context import QueryContextDep
 from collector.query.follow import FollowedLine
-from collector.tasks import end
 
 router = APIRouter(tags=["updates"])
 
@@ -55,38 +54,20 @@ async def live(
     return _EventStream(context.live, wanted.filter(context), LineMark(last_event_id) if last_event_id else None)
 
 
-class _EventStream(Response):
-    """A response that ends when its reader leaves, or is too slow."""
+class _EventStream(EndlessResponse):
+    """The events."""
 
     def __init__(self, live: Live, filters: Filter, mark: LineMark | None) -> None:
-        super().__init__(media_type=_SSE)
-        del self.headers["content-length"]
+        super().__init__(_SSE)
         self._live = live
         self._filters = filters
         self._mark = mark
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Send events until nobody reads them."""
-        async with AsyncExitStack() as stack:
-            lines = await self._lines(stack)
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            working = asyncio.create_task(self._send(lines, send))
-            leaving = asyncio.create_task(gone(receive))
-            try:
-                await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                await end(working, leaving)
-
-    async def _lines(self, stack: AsyncExitStack) -> AsyncIterator[FollowedLine]:
+    async def lines(self, stack: AsyncExitStack) -> AsyncIterator[FollowedLine]:
+        """Those since the mark, or from now on."""
         if self._mark is not None:
             return await stack.enter_async_context(self._live.after(self._mark))
-        listener = await stack.enter_async_context(self._live.listening())
-
-        async def each() -> AsyncIterator[FollowedLine]:
-            while True:
-                yield await listener.get()
-
-        return each()
+        return (await stack.enter_async_context(self._live.listening())).lines()
 
     def _events(self, line: FollowedLine, mark: LineMark) -> Iterator[str]:
         """The entries of a line that were not sent before, and match the filters."""
@@ -96,13 +77,9 @@ class _EventStream(Response):
             if self._filters.matches(entry):
                 yield f"id: {mark.token()}\ndata: {entry.model_dump_json()}\n\n"
 
-    async def _send(self, lines: AsyncIterator[FollowedLine], send: Send) -> None:
+    async def tell(self, lines: AsyncIterator[FollowedLine], say: Say) -> None:
+        """Send those that match the filters."""
         mark = self._mark or LineMark()
-
-        async def say(text: str) -> None:
-            async with asyncio.timeout(SEND_SECONDS):
-                await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-
         await say("retry: 2000\n\n")
         following = asyncio.ensure_future(anext(lines))
         try:
@@ -118,6 +95,5 @@ class _EventStream(Response):
             cause = "entries come faster than they are read here"
             problem = Problem(title="Dropped", status=200, detail=cause, cure="come again with Last-Event-ID; filter")
             await say(f"event: dropped\ndata: {json.dumps(problem.model_dump())}\n\n")
-            await send({"type": "http.response.body", "body": b""})
         finally:
             following.cancel()

@@ -23,7 +23,11 @@ class Sources:
 
     def __init__(self, sessions: list[PeerSession]) -> None:
         self.sessions = sessions
-        places = sorted({_place(one.collector, one.peer) for one in sessions})
+        first: dict[_Place, datetime] = {}
+        for one in sessions:
+            place = _place(one.collector, one.peer)
+            first[place] = min(one.since, first.get(place, one.since))
+        places = sorted(first, key=lambda place: (first[place], place))  # a new one changes no other's number
         self._numbers = {place: f"{number:02}" for number, place in enumerate(places)}
 
     @classmethod
@@ -41,6 +45,10 @@ class Sources:
     def since(self) -> datetime | None:
         """When the first session began."""
         return min((one.since for one in self.sessions), default=None)
+
+    def has(self, entry: HistoryEntry) -> bool:
+        """Whether a collector, or the router that reports the peer, is among them."""
+        return _place(entry.collector, entry.peer) in self._numbers
 
     def number(self, entry: HistoryEntry | Route | PeerSession) -> str:
         """The number of the collector, or of the router that reports the peer: `00`."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from bgpledger import HistoryEntry
 from collector.export.message_bytes import MessageEncoder
 from collector.export.summary import ExportSummary
 from collector.http.ripestat.sources import Sources
+from collector.http.rislive.paths import path_items
 from collector.query.follow import FollowedLine
 from collector.query.messages import StoredMessage
 from collector.query.streams import UpdateRow
 from schemas.json_object import JsonObject
 
-_STATES = {"session_up": "connected", "session_end": "down"}
+_STATES = {"session_up": "up", "session_end": "down"}
 UPDATE, PEER_STATE = "UPDATE", "RIS_PEER_STATE"
+KINDS = (UPDATE, PEER_STATE)
+"""The types of messages."""
 
 
 def prefixes_of(line: FollowedLine) -> list[str]:
@@ -31,7 +33,7 @@ class Messages:
     """
 
     def __init__(self, sources: Sources) -> None:
-        self._sources = sources
+        self.sources = sources
         self._bytes = MessageEncoder(ExportSummary())
 
     def of(self, line: FollowedLine) -> JsonObject | None:
@@ -43,10 +45,12 @@ class Messages:
         announced = [entry for entry in line.entries if entry.event == "announce" and entry.prefix]
         if not withdrawn and not announced:
             return None
-        data = self._common(line, UPDATE)
-        if announced:
-            data |= _attributes(announced[0]) | {"announcements": _announcements(announced)}
-        return data | {"withdrawals": withdrawn} if withdrawn else data
+        return {
+            **self._common(line, UPDATE),
+            **(_attributes(announced[0]) if announced else {"path": [], "community": []}),
+            "announcements": _announcements(announced),
+            "withdrawals": withdrawn,
+        }
 
     def raw(self, line: FollowedLine) -> dict[str, str]:
         """`raw`: the bytes of an UPDATE, the original ones if stored; empty if no single message can hold it."""
@@ -62,8 +66,8 @@ class Messages:
             "timestamp": round(first.ts.timestamp(), 3),
             "peer": first.peer.address,
             "peer_asn": str(first.peer.asn),
-            "id": f"{self._sources.id(first)}-{line.row.rank.hex()}",
-            "host": f"rrc{self._sources.number(first)}",
+            "id": f"{self.sources.id(first)}-{line.row.rank.hex()}",
+            "host": f"rrc{self.sources.number(first)}",
             "type": kind,
         }
 
@@ -87,12 +91,3 @@ def _announcements(entries: Sequence[HistoryEntry]) -> list[JsonObject]:
     for entry in entries:
         found.setdefault(entry.next_hop or "", []).append(entry.prefix or "")
     return [{"next_hop": hop, "prefixes": prefixes} for hop, prefixes in found.items()]
-
-
-def path_items(path: str) -> list[int | list[int]]:
-    """An AS path in RIS Live's form: ASes, and sets of ASes as lists."""
-    found: list[int | list[int]] = []
-    for word in re.findall(r"[{(\[][^})\]]*[})\]]|\d+", path):
-        numbers = [int(number) for number in re.findall(r"\d+", word)]
-        found += numbers if word.isdecimal() or word.startswith("(") else [numbers]
-    return found

@@ -1,4 +1,4 @@
-"""The WebSocket: its client's subscriptions, and the messages sent to it, live or from the past."""
+"""`/v1/ws/`: the WebSocket, whose client subscribes and unsubscribes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,28 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bgpledger import BgpledgerError, UsageError, parse_time
+from bgpledger import BgpledgerError, UsageError
 from collector.http.live import SEND_SECONDS, SlowError
 from collector.http.query_context import QueryContext
-from collector.http.ripestat.sources import Sources
-from collector.http.rislive.messages import Messages, prefixes_of
-from collector.http.rislive.subscriptions import Subscriptions, parse
+from collector.http.rislive.feed import Feed, Playback, error_text, text
+from collector.http.rislive.subscriptions import Request
 from collector.query.follow import FollowedLine
 from collector.tasks import end
 
 router = APIRouter()
 
-_FASTEST = 1_000_000
+_Begin = Annotated[str | None, Query(alias="from")]
 _TRY_AGAIN_LATER, _POLICY_VIOLATION = 1013, 1008
-_Time = Annotated[str | None, Query(alias="from")]
 
 
 @router.websocket("/v1/ws/")
 @router.websocket("/v1/ws")
-async def ris_live(socket: WebSocket, begin: _Time = None, speed: str = "1") -> None:
+async def ris_live(socket: WebSocket, begin: _Begin = None, speed: str = "1") -> None:
     """Messages that match the subscriptions; with `from`, those since then, `speed` times as fast as they came.
 
     A client that is too slow for them is told so, and disconnected.
@@ -37,71 +35,23 @@ async def ris_live(socket: WebSocket, begin: _Time = None, speed: str = "1") -> 
     context = QueryContext.of(socket)
     await socket.accept()
     try:
-        times = _times(speed)
+        playback = Playback.parse(begin, speed)
         async with AsyncExitStack() as stack:
-            client = _Client(socket, await Sources.of(context.archive))
-            await client.run(await _lines(context, stack, begin, times, client.has_subscribed))
+            feed = await Feed.open(context.archive)
+            await _Client(socket, feed).run(await feed.lines(context.live, playback, stack))
     except (BgpledgerError, SlowError) as error:
-        reason = str(error) or "messages come faster than they are read: subscribe to less, or read faster"
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
             async with asyncio.timeout(SEND_SECONDS):
-                await socket.send_text(_error(reason))
+                await socket.send_text(error_text(error))
                 await socket.close(_TRY_AGAIN_LATER if isinstance(error, SlowError) else _POLICY_VIOLATION)
-
-
-async def _lines(
-    context: QueryContext, stack: AsyncExitStack, begin: str | None, speed: float, has_subscribed: asyncio.Event
-) -> AsyncIterator[FollowedLine]:
-    start = parse_time(begin)
-    if start is not None:
-        lines = await stack.enter_async_context(context.live.since(start))
-        return _in_their_time(lines, speed, has_subscribed)
-    listener = await stack.enter_async_context(context.live.listening())
-
-    async def each() -> AsyncIterator[FollowedLine]:
-        while True:
-            yield await listener.get()
-
-    return each()
-
-
-async def _in_their_time(
-    lines: AsyncIterator[FollowedLine], speed: float, has_subscribed: asyncio.Event
-) -> AsyncIterator[FollowedLine]:
-    """What was stored, with the original pauses divided by `speed`; it begins when the client subscribes."""
-    await has_subscribed.wait()
-    loop = asyncio.get_running_loop()
-    began, first = loop.time(), None
-    async for line in lines:
-        first = first or line.row.ts
-        due = began + (line.row.ts - first).total_seconds() / speed
-        await asyncio.sleep(due - loop.time())
-        yield line
-
-
-def _times(speed: str) -> float:
-    try:
-        times = float(speed)
-    except ValueError:
-        times = 0.0
-    if not 0 < times <= _FASTEST:
-        raise UsageError(f"speed={speed[:40]} is not a number", f"give a number from 0 to {_FASTEST}")
-    return times
-
-
-def _error(text: str) -> str:
-    return json.dumps({"type": "ris_error", "data": {"message": text}})
 
 
 class _Client:
     """The client of the socket."""
 
-    def __init__(self, socket: WebSocket, sources: Sources) -> None:
+    def __init__(self, socket: WebSocket, feed: Feed) -> None:
         self._socket = socket
-        self._sources = sources
-        self._messages = Messages(sources)
-        self._subscriptions = Subscriptions()
-        self.has_subscribed = asyncio.Event()
+        self._feed = feed
 
     async def run(self, lines: AsyncIterator[FollowedLine]) -> None:
         """Send and receive until the client leaves.
@@ -121,10 +71,8 @@ class _Client:
 
     async def _forward(self, lines: AsyncIterator[FollowedLine]) -> None:
         async for line in lines:
-            data = self._messages.of(line)
-            if data and self._subscriptions.wants(data, prefixes_of(line)):
-                raw = self._messages.raw(line) if self._subscriptions.include_raw else {}
-                await self._say("ris_message", data | raw)
+            if message := await self._feed.message(line):
+                await self._send(message)
 
     async def _listen(self) -> None:
         while True:
@@ -134,44 +82,43 @@ class _Client:
             try:
                 await self._answer(frame.get("text") or "")
             except UsageError as error:
-                await self._send(_error(f"{error.cause} ({error.cure})"))
+                await self._send(error_text(error))
 
-    async def _answer(self, text: str) -> None:
+    async def _answer(self, said: str) -> None:
         try:
-            request = json.loads(text)
+            request = json.loads(said)
             kind, data = request["type"], request.get("data")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise UsageError(
                 "that is not an object with a type", 'send {"type": "ris_subscribe", "data": {}}'
             ) from None
         if kind == "ris_subscribe":
-            one, options = parse(data)
-            self._subscriptions.add(one)
-            self._subscriptions.include_raw |= options.includeRaw
-            self.has_subscribed.set()
-            if options.acknowledge:
-                subscription = one.model_dump(exclude_none=True, exclude_defaults=True)
-                await self._say(
-                    "ris_subscribe_ok", {"subscription": subscription, "socketOptions": options.model_dump()}
-                )
+            await self._subscribe(Request.parse(data))
         elif kind == "ris_unsubscribe":
-            one, _ = parse(data)
-            self._subscriptions.remove(one)
-            await self._say("ris_unsubscribe_ok", {"subscription": one.model_dump(exclude_none=True)})
+            for one in Request.parse(data).subscriptions:
+                self._feed.subscriptions.remove(one)
         elif kind == "request_rrc_list":
-            await self._say("ris_rrc_list", [f"rrc{number}" for number in self._sources.numbers])
+            await self._send(text("ris_rrc_list", self._feed.collectors))
         elif kind == "ping":
-            await self._say("pong", data)
+            await self._send(text("pong", data))
         else:
             known = "ris_subscribe, ris_unsubscribe, request_rrc_list or ping"
             raise UsageError(f"there is no message of type {str(kind)[:40]!r}", f"send {known}")
 
-    async def _say(self, kind: str, data: Any) -> None:
-        await self._send(json.dumps({"type": kind, "data": data}))
+    async def _subscribe(self, request: Request) -> None:
+        """Subscribe, and acknowledge each prefix if the client wants it, with the conditions it gave."""
+        self._feed.subscribe(request)
+        options = self._feed.subscriptions.options
+        if options.acknowledge:
+            for one in request.subscriptions:
+                given = one.model_dump(exclude_unset=True)
+                await self._send(
+                    text("ris_subscribe_ok", {"subscription": given, "socketOptions": options.model_dump()})
+                )
 
-    async def _send(self, text: str) -> None:
+    async def _send(self, message: str) -> None:
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await self._socket.send_text(text)
+                await self._socket.send_text(message)
         except TimeoutError:
             raise SlowError from None

@@ -1,29 +1,31 @@
-"""The subscriptions of a socket: thousands of prefixes, matched by looking up those that contain a prefix."""
+"""The subscriptions of a client: thousands of prefixes, matched by looking up those that contain a prefix."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from bgpledger import UsageError
+from collector.http.rislive.messages import KINDS
+from collector.http.rislive.paths import path_pattern
 from schemas.json_object import JsonObject
 from schemas.scalars import normalise_address, normalise_prefix
 
 MOST = 10_000
-"""The maximum number of subscriptions of one socket."""
+"""The maximum number of subscriptions of one client."""
+_MOST_AT_ONCE = 1000
 _LONGEST_PATH = 200
 _Network = IPv4Network | IPv6Network
 
 
 class SocketOptions(BaseModel):
-    """How messages are sent."""
+    """How messages are sent; for all subscriptions of a client."""
 
     includeRaw: bool = False  # noqa: N815  # as RIS Live has it
-    acknowledge: bool = True
+    acknowledge: bool = False
 
 
 def _text(value: object) -> object:
@@ -36,19 +38,27 @@ class Subscription(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     host: str | None = Field(None, max_length=100)
-    type: str | None = Field(None, max_length=40)
-    require: Literal["announcements", "withdrawals", "path", "community", "origin", "med", "aggregator"] | None = None
+    type: str | None = None
+    require: (
+        Literal["path", "community", "origin", "med", "aggregator", "announcements", "withdrawals", "state"] | None
+    ) = None
     peer: str | None = Field(None, max_length=100)
     path: Annotated[str | None, BeforeValidator(_text), Field(max_length=_LONGEST_PATH)] = None
-    prefix: tuple[str, ...] = Field((), max_length=1000)
+    prefix: str | None = None
     moreSpecific: bool = True  # noqa: N815  # as RIS Live has it
     lessSpecific: bool = False  # noqa: N815
 
+    @field_validator("type")
+    @classmethod
+    def _type(cls, value: str | None) -> str | None:
+        if value is not None and value not in KINDS:
+            raise ValueError(f"messages of type {value[:40]!r} are not sent here, only {' and '.join(KINDS)}")
+        return value
+
     @field_validator("prefix", mode="before")
     @classmethod
-    def _prefixes(cls, value: object) -> object:
-        texts = value if isinstance(value, list) else [] if value is None else [value]
-        return tuple(normalise_prefix(str(one)) for one in texts)
+    def _prefix(cls, value: object) -> str | None:
+        return None if value is None else normalise_prefix(str(value))
 
     @field_validator("peer")
     @classmethod
@@ -58,54 +68,72 @@ class Subscription(BaseModel):
     @field_validator("path")
     @classmethod
     def _as_path(cls, value: str | None) -> str | None:
-        if value and not re.fullmatch(r"\^?\d+(,\d+)*\$?", value):
-            raise ValueError("is not a list of ASes with commas, with ^ before or $ after it")
-        return value or None
+        if value is not None:
+            path_pattern(value)
+        return value
 
     def takes(self, message: JsonObject) -> bool:
         """Whether a message matches, apart from its prefix."""
         return (
             (self.host is None or self.host.removesuffix(".ripe.net").lower() == message["host"])
             and (self.type is None or self.type == message["type"])
-            and (self.require is None or self.require in message)
+            and (self.require is None or message.get(self.require) not in (None, []))
             and (self.peer is None or self.peer == message["peer"])
-            and (self.path is None or _matches(self.path, message.get("path")))
+            and (self.path is None or ("path" in message and path_pattern(self.path).matches(message["path"])))
         )
 
     def holders(self) -> Iterator[tuple[_Network, bool]]:
         """The prefixes under which it is looked up, and whether prefixes within them match too."""
-        for one in self.prefix:
-            network = ip_network(one)
+        if self.prefix is not None:
+            network = ip_network(self.prefix)
             yield network, self.moreSpecific
             if self.lessSpecific:
                 yield from ((network.supernet(new_prefix=length), False) for length in range(network.prefixlen))
 
 
-def parse(data: object) -> tuple[Subscription, SocketOptions]:
-    """The subscription in the `data` of a `ris_subscribe`.
+class Request(NamedTuple):
+    """What a client asks for."""
 
-    Raises:
-        UsageError: it is invalid.
-    """
-    fields = data if isinstance(data, dict) else {}
-    try:
-        options = SocketOptions.model_validate(fields.get("socketOptions") or {})
-        return Subscription.model_validate({name: one for name, one in fields.items() if one is not None}), options
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = ".".join(str(one) for one in fault["loc"]) or "data"
-        raise UsageError(f"{place}: {fault['msg']}", "see the manual of RIS Live") from None
+    subscriptions: list[Subscription]
+    """One for each prefix, or one."""
+    options: SocketOptions | None
+    """None: they stay as they are."""
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """The `data` of a `ris_subscribe`; null and "" are conditions that are not given.
+
+        Raises:
+            UsageError: it is invalid.
+        """
+        if not isinstance(data, dict | None):
+            raise UsageError("data is not an object", 'send {"type": "ris_subscribe", "data": {}}')
+        given = {name: one for name, one in (data or {}).items() if one is not None and one != ""}
+        options, prefixes = given.pop("socketOptions", None), given.pop("prefix", [])
+        if not isinstance(prefixes, list):
+            prefixes = [prefixes]
+        if len(prefixes) > _MOST_AT_ONCE:
+            raise UsageError(f"prefix: these are more than {_MOST_AT_ONCE}", "subscribe several times")
+        try:
+            return cls(
+                [Subscription.model_validate(given | one) for one in ({"prefix": one} for one in prefixes)]
+                or [Subscription.model_validate(given)],
+                None if options is None else SocketOptions.model_validate(options),
+            )
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = ".".join(str(one) for one in fault["loc"]) or "data"
+            raise UsageError(f"{place}: {fault['msg']}", "see the manual of RIS Live") from None
 
 
 class Subscriptions:
-    """All subscriptions of one socket."""
+    """All subscriptions of one client."""
 
     def __init__(self) -> None:
         self._all: dict[Subscription, None] = {}
         self._by_prefix: dict[_Network, dict[Subscription, bool]] = {}
         self._of_any: dict[Subscription, None] = {}
-        self.include_raw = False
-        """Whether messages include their bytes: this applies to the whole socket, like all options."""
+        self.options = SocketOptions()
 
     def add(self, one: Subscription) -> None:
         """Add a subscription.
@@ -113,8 +141,8 @@ class Subscriptions:
         Raises:
             UsageError: there are too many.
         """
-        if len(self._all) >= MOST:
-            raise UsageError(f"a socket has at most {MOST} subscriptions", "open another one")
+        if len(self._all) >= MOST and one not in self._all:
+            raise UsageError(f"a client has at most {MOST} subscriptions", "open another connection")
         self._all[one] = None
         if not one.prefix:
             self._of_any[one] = None
@@ -132,10 +160,6 @@ class Subscriptions:
             if not known:
                 self._by_prefix.pop(network, None)
 
-    def clear(self) -> None:
-        """Remove all subscriptions."""
-        self.__init__()  # type: ignore[misc]  # it begins anew
-
     def wants(self, message: JsonObject, prefixes: Iterable[str]) -> bool:
         """Whether any subscription matches a message about prefixes, or about none."""
         if any(one.takes(message) for one in self._of_any):
@@ -150,19 +174,3 @@ class Subscriptions:
             if any((within or exact) and one.takes(message) for one, within in known.items()):
                 return True
         return False
-
-
-def _matches(pattern: str, path: list[int | list[int]] | None) -> bool:
-    """Whether a path contains these ASes in a row; in a set any of its ASes matches."""
-    if path is None:
-        return False
-    wanted = [int(one) for one in pattern.strip("^$").split(",")]
-    places = range(len(path) - len(wanted) + 1)
-    if pattern.startswith("^"):
-        places = places[:1]
-    if pattern.endswith("$"):
-        places = places[-1:] if not pattern.startswith("^") or len(path) == len(wanted) else places[:0]
-    return any(
-        all(asn in has if isinstance(has, list) else asn == has for asn, has in zip(wanted, path[at:], strict=False))
-        for at in places
-    )
