@@ -63,18 +63,21 @@ class Feed:
     Args:
         archive: what they are made of.
         sources: its peers.
+        patience: how many seconds after its last subscription the client may subscribe again before playback begins.
     """
 
-    def __init__(self, archive: Archive, sources: Sources) -> None:
+    def __init__(self, archive: Archive, sources: Sources, patience: float) -> None:
         self._archive = archive
         self._messages = Messages(sources)
+        self._patience = patience
+        self._subscribed = float("-inf")
         self.subscriptions = Subscriptions()
         self.has_subscribed = asyncio.Event()
 
     @classmethod
-    async def open(cls, archive: Archive) -> Self:
+    async def open(cls, archive: Archive, patience: float = 0.0) -> Self:
         """The feed of a client without subscriptions."""
-        return cls(archive, await Sources.of(archive))
+        return cls(archive, await Sources.of(archive), patience)
 
     @property
     def collectors(self) -> list[str]:
@@ -91,10 +94,11 @@ class Feed:
             self.subscriptions.add(one)
         if request.options is not None:
             self.subscriptions.options = request.options
+        self._subscribed = asyncio.get_running_loop().time()
         self.has_subscribed.set()
 
     async def lines(self, live: Live, playback: Playback, stack: AsyncExitStack) -> AsyncIterator[FollowedLine]:
-        """What is stored, from now on or played back; a playback begins when the client subscribes.
+        """What is stored, from now on or played back; playback begins when the client has subscribed.
 
         Raises:
             RefusedRequestError: there are too many listeners.
@@ -118,6 +122,8 @@ class Feed:
         """What was stored, with the original pauses divided by `speed`."""
         await self.has_subscribed.wait()
         loop = asyncio.get_running_loop()
+        while (wait := self._subscribed + self._patience - loop.time()) > 0:
+            await asyncio.sleep(wait)
         began, first = loop.time(), None
         async for line in lines:
             first = first or line.row.ts

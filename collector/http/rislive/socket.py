@@ -22,6 +22,8 @@ from collector.tasks import end
 router = APIRouter()
 
 _Begin = Annotated[str | None, Query(alias="from")]
+_PATIENCE = 0.5
+"""Seconds: BGPalerter subscribes to a prefix every 0.2 s."""
 _TRY_AGAIN_LATER, _POLICY_VIOLATION = 1013, 1008
 
 
@@ -37,7 +39,7 @@ async def ris_live(socket: WebSocket, begin: _Begin = None, speed: str = "1") ->
     try:
         playback = Playback.parse(begin, speed)
         async with AsyncExitStack() as stack:
-            feed = await Feed.open(context.archive)
+            feed = await Feed.open(context.archive, _PATIENCE)
             await _Client(socket, feed).run(await feed.lines(context.live, playback, stack))
     except (BgpledgerError, SlowError) as error:
         with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
