@@ -77,7 +77,8 @@ class _Entry(QueryModel):
     """Null if the entry is about a whole session, as in `search` and `tail`, or if the route is not a prefix."""
     family: str | None = None
     object: Any = None
-    """A route that is not a prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it."""
+    """A route that is not a prefix (FlowSpec, EVPN, BGP-LS, ...), as ExaBGP prints it; for a flow specification of our
+    own its `match` and `then`, as ordered."""
 
 
 class HistoryEntry(_Attributed, _Entry):

@@ -74,12 +74,19 @@ class BookEntry:
     def add(self, state: IntentState) -> None:
         """Add a state. What was sent had been accepted, although the answer may have been read later."""
         if state.state == "sent":
-            for at, one in enumerate(self.states):
+            for at, one in enumerate(tuple(self.states)):
                 if one.state == "accepted" and one.peer == state.peer and one.ts > state.ts:
-                    self.states[at] = one.model_copy(update={"ts": state.ts})
-        self.states.append(state)
+                    del self.states[at]
+                    self._insert(one.model_copy(update={"ts": state.ts}), at)
+        self._insert(state, len(self.states))
         if len(self.states) > _MOST_STATES:
             del self.states[1 : len(self.states) - _MOST_STATES + 1]
+
+    def _insert(self, state: IntentState, at: int) -> None:
+        """Insert a state there, or before later ones of other peers."""
+        while at and self.states[at - 1].ts > state.ts and self.states[at - 1].peer not in (None, state.peer):
+            at -= 1
+        self.states.insert(at, state)
 
 
 class Book:

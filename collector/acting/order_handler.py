@@ -119,9 +119,7 @@ class OrderHandler:
         if known := self._book.ordered_under(order):
             same, entries = known
             if not same:
-                raise RefusedError(
-                    f"another order has already used the key {order.key!r}", "give each order a key of its own"
-                )
+                raise RefusedError("another order has already used this key", "give each order a key of its own")
             return [entry.number for entry in entries]
         to = self._rules.peers_of(order)
         expires = self._rules.expiry(order, datetime.now(UTC))

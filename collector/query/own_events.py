@@ -8,7 +8,9 @@ from collector.query.attributes import AnswerFields
 from collector.query.intents import intents
 from collector.query.streams import OwnRow, in_order
 from collector.store.mongo import Store
-from schemas.announcements import RouteAnnouncement
+from schemas.announcements import FlowAnnouncement, RouteAnnouncement
+from schemas.attributes import ExtendedCommunity
+from schemas.extended import extended_words
 from schemas.intents import Intent, IntentState, StateName
 from schemas.peer import Peer
 from schemas.query import HistoryEntry, OwnEvent
@@ -60,7 +62,8 @@ def _entry(intent: Intent, state: IntentState, peer: Peer) -> HistoryEntry:
         family=announcement.family,
         reason=_reason(intent, state),
         intent=intent.id,
-        **(_attributes(announcement) if isinstance(announcement, RouteAnnouncement) else {}),
+        **_communities(announcement),
+        **(_attributes(announcement) if isinstance(announcement, RouteAnnouncement) else _flow(announcement)),
     )
 
 
@@ -80,8 +83,19 @@ def _attributes(route: RouteAnnouncement) -> AnswerFields:
         "origin": route.origin,
         "med": route.med,
         "local_pref": route.local_pref,
-        "communities": list(route.communities) or None,
-        "large_communities": list(route.large_communities) or None,
+    }
+
+
+def _flow(announcement: FlowAnnouncement) -> AnswerFields:
+    return {"object": announcement.model_dump(mode="json", include={"match", "then"}, exclude_defaults=True)}
+
+
+def _communities(announcement: RouteAnnouncement | FlowAnnouncement) -> AnswerFields:
+    digits = [one.removeprefix("0x") for one in announcement.extended_communities]
+    return {
+        "communities": list(announcement.communities) or None,
+        "large_communities": list(announcement.large_communities) or None,
+        "extended_communities": [ExtendedCommunity(hex=one, text=extended_words(one, "")) for one in digits] or None,
     }
 
 

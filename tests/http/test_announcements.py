@@ -233,7 +233,7 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
             said = client.post(HERE, json=body)
             assert (said.status_code, bool(said.json()["cure"])) == (status, True), (body, said.text)
             assert says in said.json()["detail"], said.text
-    another = "another order has already used the key"
+    another = "another order has already used this key"
     with announcing.ask(announcing.noc) as noc:
         key = {"Idempotency-Key": "4712"}
         assert noc.post(HERE, json=order("203.0.113.10/32"), headers=key).status_code == 201
@@ -263,7 +263,7 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
         (["203.0.113.20/32", "--expires", "2020-01-01T00:00:00Z"], 1, "is in the past"),
         (["::/0"], 1, "::/0 is a default route, which is never announced"),
         (["2001:db8::/48", "--peer", "127.0.0.3"], 1, "not configured for ipv6 unicast: 127.0.0.3"),
-        (["203.0.113.20/32", *KEY], 1, "another order has already used the key '4713'"),
+        (["203.0.113.20/32", *KEY], 1, "another order has already used this key"),
     ],
 )
 def test_the_command_line_is_refused_with_cause_and_cure_and_it_is_written_down(

@@ -545,6 +545,6 @@ def test_a_key_belongs_to_one_order(tmp_path: Path) -> None:
         for med in (1, 2)
     )
     assert bench.orders.announce(first) == bench.orders.announce(first) == [0]
-    with pytest.raises(RefusedError, match="another order has already used the key"):
+    with pytest.raises(RefusedError, match="another order has already used this key"):
         bench.orders.announce(other)
     bench.journal.close()

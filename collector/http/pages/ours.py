@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from collector.http.pages.lanes import Scale
 from schemas.announcements import Announcement, RouteAnnouncement
+from schemas.extended import extended_words
 from schemas.intents import ENDS, Intent
 
 
@@ -66,7 +67,7 @@ def in_words(announcement: Announcement) -> str:
     communities = (
         *announcement.communities,
         *announcement.large_communities,
-        *announcement.extended_communities,
+        *(extended_words(one.removeprefix("0x"), "") or one for one in announcement.extended_communities),
     )
     return ", ".join((*words, *communities))
 
