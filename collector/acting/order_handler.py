@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from schemas.intents import Intent, Order, Refusal, Withdrawal, summary_of
 from schemas.journal import Record, WithdrawRecord
 from schemas.json_object import JsonObject
 from schemas.order_answers import CheckedRoute
+
+_log = logging.getLogger(__name__)
 
 _BURST_SECONDS = 10
 _UNLIMITED = ("configuration", "healthcheck", "command")
@@ -85,11 +88,7 @@ class OrderHandler:
             return {"failed": {"cause": error.cause, "cure": error.cure}}
 
     def announce_static(self, routes: Sequence[StaticSettings]) -> None:
-        """Announce what the configuration has, and withdraw what it no longer has.
-
-        Raises:
-            RefusedError: one of them must not be announced.
-        """
+        """Announce what the configuration has, and withdraw what it no longer has; log and record what is refused."""
         orders = [
             Order(
                 who="configuration",
@@ -101,7 +100,13 @@ class OrderHandler:
             )
             for one in routes
         ]
-        kept = [number for order in orders for number in self.announce(order)]
+        kept: set[int] = set()
+        for order in orders:
+            try:
+                kept.update(self.announce(order))
+            except RefusedError as error:
+                _log.error("announce.static: %s (cure: %s)", error.cause, error.cure)
+                self._write_refusal({"order": order.model_dump(mode="json", exclude_defaults=True)}, error)
         removed = [
             number
             for number in self._book.selected(Withdrawal(who="-", why="-", source="configuration", of="configuration"))

@@ -19,6 +19,7 @@ from collector.acting.relays import ListedPeer
 from collector.acting.reports import is_same
 from collector.acting.rules import Rules
 from collector.errors import RefusedError
+from collector.settings.announce import StaticSettings
 from collector.settings.model import Settings
 from schemas.announcements import RouteAnnouncement
 from schemas.intents import ENDS, Intent, Order, StateName, Withdrawal
@@ -521,6 +522,22 @@ def test_a_change_of_what_exabgp_refuses_does_not_wait(tmp_path: Path) -> None:
         assert f"med {med}" in batch.text
         bench.take(chance)
         bench.answer(chance)
+    bench.journal.close()
+
+
+def test_a_static_route_that_is_refused_does_not_keep_others_from_being_announced(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "acting.jsonl")
+    refused, good = (
+        StaticSettings(prefix=prefix, why="always there", local_pref=local_pref)
+        for prefix, local_pref in ((PREFIXES[0], 200), (PREFIXES[1], None))
+    )
+    bench.orders.announce_static((refused, good))
+    assert [entry.announcement.prefix for entry in bench.book.entries.values()] == [PREFIXES[1]]
+    (refusal,) = bench.book.refusals
+    assert "LOCAL_PREF is only for peers in our own AS" in refusal.cause
+    assert (refusal.who, refusal.why, refusal.source) == ("configuration", "always there", "configuration")
+    bench.orders.announce_static((refused,))
+    assert not bench.book.wanted[PEERS[0]]
     bench.journal.close()
 
 
