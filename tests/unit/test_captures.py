@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,8 +19,10 @@ from collector.bgp.notifications import notification
 from collector.bgp.open_messages import Abilities, open_message
 from collector.errors import ReplayError
 from collector.sources.pcap.capture import is_capture
+from collector.sources.pcap.framing import Framing, Lost
 from collector.sources.pcap.records import Capture
 from collector.sources.pcap.source import PCAP
+from collector.sources.pcap.streams import Bytes
 from collector.sources.source import Rejection
 from schemas.message import Message
 from tests import capture_builder as build
@@ -250,6 +253,27 @@ def test_a_damaged_capture_is_read_up_to_the_damage(tmp_path: Path, damage: str)
         found.extend(PCAP.decode(one.raw) for one in frames)
     assert str(path) in raised.value.cause
     assert len(announced(found)) > 30
+
+
+def test_a_capture_that_grows_while_it_is_read_is_read_up_to_there(tmp_path: Path) -> None:
+    first = conversation()
+    second = conversation(first=900_000, time=first.time + 10)
+    path = capture(tmp_path, first.frames)
+    records = Capture(path).open(path, lambda _: None)
+    path = capture(tmp_path, [*first.frames, *second.frames])
+    found: list[Any] = []
+    with pytest.raises(mrt.CutError, match="has grown"):
+        found.extend(PCAP.decode(one.raw) for one in records.frames())
+    assert len(announced(found)) > 30
+
+
+def test_bytes_like_markers_take_no_longer_than_others() -> None:
+    """Each of them may begin a message; the buffer is not copied for each."""
+    framing = Framing(begins=False)
+    began = time.process_time()
+    lost = [one for at in range(8) for one in framing.take(Bytes(at, b"\xff" * 2**16))]
+    assert sum(len(one.remains) for one in lost if isinstance(one, Lost)) >= 2**18
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -226,5 +226,5 @@ class CaptureReader:
         raise CutError(
             f"{self._path} {what}, after packet {self._packets} at offset {self._before + self._at}:"
             " nothing after that can be read",
-            "The file is incomplete or damaged: get it again.",
+            "the file is incomplete or damaged: get it again",
         ) from None

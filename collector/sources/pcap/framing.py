@@ -96,17 +96,16 @@ class Framing:
 
     def _search(self) -> bool:
         """Find the beginning of a message; returns whether there is one."""
-        while True:
-            at = self._buffer.find(MARKER)
+        at = self._buffer.find(MARKER)
+        while 0 <= at <= len(self._buffer) - HEADER_LENGTH:
             header = self._buffer[at : at + HEADER_LENGTH]
-            if at < 0 or len(header) < HEADER_LENGTH:
-                self._pass_over(at if at >= 0 else max(len(self._buffer) - len(MARKER) + 1, 0))
-                return False
             if HEADER_LENGTH <= int.from_bytes(header[16:18]) <= MAXIMUM_LENGTH and header[18] in _TYPES:
                 self._pass_over(at)
                 self._searches = False
                 return True
-            self._pass_over(at + 1)
+            at = self._buffer.find(MARKER, at + 1)
+        self._pass_over(at if at >= 0 else max(len(self._buffer) - len(MARKER) + 1, 0))
+        return False
 
     def _pass_over(self, size: int) -> None:
         self._remains += self._buffer[:size]

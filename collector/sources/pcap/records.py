@@ -128,6 +128,7 @@ class CaptureRecords:
     """
 
     def __init__(self, path: Path, on_read: Callable[[int], None], sessions: Mapping[int, CapturedSession]) -> None:
+        self._path = path
         self._reader = CaptureReader(path, on_read)
         self._sessions = sessions
         self._progress: dict[int, _ConnectionProgress] = {}
@@ -147,7 +148,13 @@ class CaptureRecords:
         for sent in CapturedConnections().follow(self._reader.packets()):
             progress = self._progress.get(sent.connection)
             if progress is None:
-                progress = self._progress[sent.connection] = _ConnectionProgress(self._sessions[sent.connection])
+                session = self._sessions.get(sent.connection)
+                if session is None:
+                    raise CutError(
+                        f"{self._path} has grown while it was read: it has another connection now",
+                        "import captures when they are complete",
+                    )
+                progress = self._progress[sent.connection] = _ConnectionProgress(session)
             yield from self._record(sent, progress)
 
     def _record(self, sent: SentData, progress: _ConnectionProgress) -> Iterator[bytes]:
