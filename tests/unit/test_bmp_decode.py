@@ -162,7 +162,9 @@ ENDS = [
     (3, notification(4, 0), "peer", "NOTIFICATION received: Hold Timer Expired", (4, 0)),
     (4, b"", "peer", "the peer closed the connection", None),
     (5, b"", "router", "the router tells of it no more, by its configuration", None),
-    (6, tlv(3, b"blue"), "router", "the router closed its table", None),
+    (6, tlv(3, b"blue"), "router", "the router closed its table, table_name blue", None),
+    (6, b"", "router", "the router closed its table", None),
+    (6, b"\0\3\0\5blue", "router", "the router closed its table, 00030005626c7565", None),
     (99, b"\1", "router", "reason 99, 01", None),
 ]
 

@@ -9,7 +9,7 @@ from typing import Final
 from collector.bgp.families import family_name
 from collector.bgp.messages import HEADER_LENGTH, NOTIFICATION
 from collector.bgp.notifications import notification_words, printable
-from collector.sources.bmp.messages import BadBmpError
+from collector.sources.bmp.messages import BadBmpError, tlvs
 from collector.sources.source import End, EndedBy
 from schemas.documents import SessionNotification
 from schemas.json_object import JsonObject
@@ -132,8 +132,16 @@ def peer_down(body: bytes) -> str:
     if reason == 5:
         return "the router tells of it no more, by its configuration"
     if reason == 6:
-        return "the router closed its table"
+        return f"the router closed its table{_said_besides(data)}"
     return f"reason {reason}{f', {data.hex()}' if data else ''}"
+
+
+def _said_besides(data: bytes) -> str:
+    """The TLVs behind a reason (RFC 9069 5.3), or their bytes if they cannot be parsed."""
+    try:
+        return "".join(f", {name} {value}" for name, value in information(tlvs(data)).items())
+    except BadBmpError:
+        return f", {data.hex()}"
 
 
 def notification_of(message: Notification) -> SessionNotification:
