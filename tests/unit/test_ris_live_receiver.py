@@ -56,6 +56,16 @@ async def test_a_message_that_is_too_long_ends_the_connection(
     assert "the connection was lost" in caplog.text
 
 
+async def test_the_longest_message_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def longest(listener: Listener) -> None:
+        await listener.connection.send("x" * 2**20)
+        await listener.connection.wait_closed()
+
+    async with ris_live(longest) as (url, _listeners):
+        lines = await received(url, lambda lines: len(lines) >= 3, monkeypatch)
+    assert len(lines[2]) > 2**20
+
+
 async def _closes(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 

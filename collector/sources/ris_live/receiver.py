@@ -105,7 +105,7 @@ class RisLiveReceiver:
             await connection.send(json.dumps({"type": "ris_subscribe", "data": {**wanted, **options}}))
 
     def _take(self, message: str | bytes) -> None:
-        if message and len(message) < _LONGEST_MESSAGE:
+        if message:
             self._last = time.time()
             self._write(lines.arrived(message))
         if isinstance(message, str) and _ERROR in message[:200]:
