@@ -150,7 +150,7 @@ class MrtFile:
         if tables:
             raise ReplayError(
                 f"{self._path} is a RIB dump (MRT TABLE_DUMP): tables at one time, not the messages that led to them",
-                "Replay an update file, such as RIS and RouteViews publish every 5 or 15 minutes as updates.*.",
+                "replay an update file, such as RIS and RouteViews publish every 5 or 15 minutes as updates.*",
             )
         raise self._no_mrt(f"nothing in it can be read; {first_fault}")
 
@@ -160,11 +160,11 @@ class MrtFile:
         except DamagedError as error:
             raise CutError(
                 f"{self._path} cannot be decompressed after record {self._record} at offset {self._offset}: {error}",
-                "The file is truncated or damaged: download it again.",
+                "the file is truncated or damaged: get it again",
             ) from None
         except OSError as error:
             raise ReplayError(
-                f"{self._path} cannot be read: {error.strerror}", "Check the path and its permissions."
+                f"{self._path} cannot be read: {error.strerror}", "check the path and its permissions"
             ) from None
 
     def _check_header(self, kind: int, length: int) -> None:
@@ -176,13 +176,13 @@ class MrtFile:
             raise self._no_mrt(f"its first record {what}")
         raise CutError(
             f"{self._path}: record {self._record + 1} at offset {self._offset} {what}: nothing after it can be read",
-            "The file is damaged: download it again.",
+            "the file is damaged: get it again",
         )
 
     def _no_mrt(self, why: str) -> ReplayError:
         return ReplayError(
             f"{self._path} is not an MRT file: {why}",
-            "Give an MRT file, such as RIS and RouteViews publish, plain, .gz, .bz2, .xz or .zst.",
+            "give an MRT file, such as RIS and RouteViews publish, plain, .gz, .bz2, .xz or .zst",
         )
 
     def _no_such_type(self, raw: bytes) -> ReplayError:
@@ -196,5 +196,5 @@ class MrtFile:
         where = f"record {self._record + 1} at offset {self._offset}"
         raise CutError(
             f"{self._path} is cut short: {where} ends after {len(rest)} bytes",
-            "The file is incomplete: download it again.",
+            "the file is incomplete: get it again",
         )

@@ -214,7 +214,8 @@ def _tell(one: Imported, found: ImportFiles) -> None:
     if len(one.others) > _MOST_REASONS:
         sys.stderr.write(f"  skipped {sum(list(one.others.values())[_MOST_REASONS:]):,} of other MRT types\n")
     if one.fault:
-        sys.stderr.write(f"  {one.fault.cause.replace(str(one.path), found.name(one.path))}\n")
+        cause = one.fault.cause.replace(str(one.path), found.name(one.path))
+        sys.stderr.write(f"  {cause} (cure: {one.fault.cure})\n")
     if one.has_no_bgp:
         sys.stderr.write(
             f"error: {found.name(one.path)} holds no BGP message or route\n"

@@ -133,7 +133,7 @@ def _routers(settings: Settings, running: RunningCollector | None) -> Iterator[C
                 yield CheckResult("ok", "bmp", f"{address} port {port} is free")
         return
     for stranger in state.refused:
-        times = f"{stranger.times} times, last at {spoken(stranger.last)} UTC"
+        times = f"{stranger.times} time{'s' * (stranger.times > 1)}, last at {spoken(stranger.last)} UTC"
         yield CheckResult("warning", "bmp", f"{stranger.address} was refused {times}: {stranger.cause}", stranger.cure)
     names = ", ".join(f"{router.name or 'without a name'} ({router.address})" for router in state.connected)
     yield CheckResult(

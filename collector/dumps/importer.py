@@ -154,7 +154,7 @@ class DumpImporter(FileImporter):
         differences = await self._differences(found, table, ts)
         updates = await self._updates_before(found, ts)
         stored = await storing.write_dump(self._store, found.session, ts, _each(table), updates=updates, dump=name)
-        why = f"routes of the RIB dump {name} that the UPDATEs before it do not come to: {differences}"
+        why = f"the RIB dump {name} has other routes than the UPDATEs before it give: {differences}"
         after = found.before["since"] if found.before else None
         await self._mark(course, found, ts, "table", why=why if differences else "", after=after)
         why = f"{one.unreadable:,} records of the RIB dump {name} cannot be read" if one.unreadable else ""

@@ -121,7 +121,7 @@ def plan(
     if not survey:
         what = "".join(f"; record {first} {fault}" for fault, (_, first) in list(left_out.records.items())[:1])
         raise ReplayError(
-            f"{path} holds no BGP messages from any peer that can be played{what}", "Nothing can be replayed from it."
+            f"{path} holds no BGP messages from any peer that can be played{what}", "nothing can be replayed from it"
         )
     sources = _sources(FIRST_SOURCE, len(survey))
     planned = [peer.planned(key, address) for (key, peer), address in zip(survey, sources, strict=True)]

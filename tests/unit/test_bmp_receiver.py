@@ -188,7 +188,7 @@ async def test_a_router_that_connects_again_has_one_connection() -> None:
                     await until(lambda: one.state.refused)
                 assert len(one.state.connected) == 1
     first = [("connected", None), ("initiation", None)]
-    ends = [("disconnected", f"the {what}") for what in ("router connected again", "collector was stopped")]
+    ends = [("disconnected", f"the {what}") for what in ("router connected again", "receiver was stopped")]
     assert one.events == [*first, ends[0], *first, ends[1]]
     assert "calls itself 'r2', but 'r1' is connected from the same address" in one.state.refused[0].cause
 

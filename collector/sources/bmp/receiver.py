@@ -83,7 +83,7 @@ class BmpReceiver:
                 for task in others:
                     task.cancel()
                 for router in list(self._routers.open):
-                    router.leave("the collector was stopped")
+                    router.leave("the receiver was stopped")
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[None]:
@@ -148,7 +148,7 @@ class BmpReceiver:
             try:
                 router = await self._connected(address, port)
             except OSError as error:
-                if (why := error.strerror or str(error)) != last_error:
+                if (why := os.strerror(error.errno) if error.errno else str(error)) != last_error:
                     log.warning("cannot connect to %s: %s; trying until it succeeds", place, why)
                     last_error = why
             else:
