@@ -152,7 +152,8 @@ class Orders:
 
     async def note_refused(self, token: Token, body: Any, error: OrderRefusedError | RefusedRequestError) -> None:
         """Have the acting process record what was refused here."""
-        order = {**body, "who": token.name, "source": _SOURCE} if isinstance(body, Mapping) else {"said": str(body)}
+        said = body if isinstance(body, Mapping) else {"said": str(body)}
+        order = {**said, "who": token.name, "source": _SOURCE}
         async with _reached():
             await self._client.note_refused(order, error)
 

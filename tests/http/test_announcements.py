@@ -226,6 +226,13 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
         (announcing.noc, order("203.0.113.6/32", expires="2020-01-01T00:00:00Z"), 422, "is in the past"),
         (announcing.noc, {"announcements": [{**one, "local_pref": 5}], "why": "a test"}, 422, "peers in our own AS"),
         (announcing.noc, {**order("203.0.113.6/32"), "who": "root"}, 422, "who"),
+        (
+            announcing.noc,
+            {"announcements": [{**one, "meds": 5}], "why": "a test"},
+            422,
+            "announcements[0].meds is not known",
+        ),
+        (announcing.noc, [], 422, "the body is not a JSON object"),
         (announcing.noc, {"announcements": [{"prefix": "203.0.113.6/32; shutdown"}], "why": "a test"}, 422, "prefix"),
     ]
     for token, body, status, says in refused:
@@ -263,6 +270,8 @@ def test_refusals_have_cause_and_cure_and_are_written_down(announcing: Announcin
         (["203.0.113.20/32", "--expires", "2020-01-01T00:00:00Z"], 1, "is in the past"),
         (["::/0"], 1, "::/0 is a default route, which is never announced"),
         (["2001:db8::/48", "--peer", "127.0.0.3"], 1, "not configured for ipv6 unicast: 127.0.0.3"),
+        (["203.0.113.20/32", "--flow", "--match", "port=80", "--then", "discard"], 2, "--match port is not known here"),
+        (["203.0.113.20/32", "--community", "blackhol"], 2, "--community: 'blackhol' is neither N:N nor one of"),
         (["203.0.113.20/32", *KEY], 1, "another order has already used this key"),
     ],
 )

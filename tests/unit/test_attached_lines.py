@@ -92,6 +92,11 @@ def test_flow_specifications_of_commands_are_read() -> None:
         ("announce route 203.0.113.0/24 next-hop self med 99999999999", "'99999999999' is not a number"),
         ("announce route 203.0.113.0/24 next-hop self community [ 64512:1", "is missing at the end"),
         ("announce route 203.0.113.0/24 next-hop self as-path [ ( 1 2 ) ]", "is missing before '('"),
+        ("announce route 203.0.113.0/24 next-hop self community [ x ]", "community[0]: 'x' is neither N:N nor one of"),
+        (
+            "announce flow route { match { destination 203.0.113.1/32; port =x; } then { discard; } }",
+            "match.ports[0]: '=x' is neither a number nor a range",
+        ),
         ("announce attributes next-hop self", "nlri and prefixes have to follow"),
         ("announce flow route { match { destination 203.0.113.1/32; } }", "then"),
         ("announce route 203.0.113.0/24 next-hop self\x07", "characters that no command has"),
