@@ -76,4 +76,4 @@ async def check_seen(store: Store, moment: datetime | None, filters: Filter, say
 async def check_peers(store: Store, filters: Filter, configured: Sequence[KnownPeer], say: Say) -> None:
     """Add a note for peers in the filters that do not exist."""
     for peer in await unknown_peers(store, filters, configured):
-        say(f"no peer {peer} is configured here, or was ever heard of: bgpledger peers shows who is")
+        say(f"no peer {peer} is configured here, or was ever heard of: the list of peers has all that are")

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import httpx
+
+from bgpledger import Archive, Filter
+from collector.http.graph.story import Story, tell
+from tests.http.conftest import Filled
+from tests.http.ris_live import filled_with
+from tests.store.test_asking import PREFIX
+from tests.support import Router
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -45,6 +55,27 @@ async def test_the_picture_of_a_moment_has_a_line_for_each_route_that_stands(htt
         assert len(drawn.findall(f".//{SVG}path")) == sum(
             route["as_path"] is not None and route["state"] != "stale" for route in standing
         )
+
+
+async def story_of(filled: Filled) -> Story:
+    async with Archive.found(filled.settings) as archive:
+        return await tell(archive, PREFIX, Filter())
+
+
+def test_gaps_of_peers_that_never_had_a_route_are_one_note(embedded_uri: str, tmp_path: Path) -> None:
+    one, other = (Router(address, 64500, start=round(time.time()) - 60) for address in ("192.0.2.1", "192.0.2.2"))
+    lines = [*one.up(), *other.up(), one.announce(PREFIX)]
+    for router in (one, other):
+        router.counter += 3  # lines that never came
+        lines.append(router.announce("10.0.0.0/8"))
+    with filled_with(embedded_uri, tmp_path, {"one": [*lines, one.withdraw(PREFIX)]}) as filled:
+        told = asyncio.run(story_of(filled))
+    assert [(change.event, change.speaker.peer) for change in told.changes] == [
+        ("announce", "192.0.2.1"),
+        ("gap", "192.0.2.1"),
+        ("withdraw", "192.0.2.1"),
+    ]
+    assert told.notes == ["UPDATEs of 192.0.2.2 were lost in this time: whether there was a route in them is not known"]
 
 
 async def test_what_has_no_route_says_so_and_what_is_no_prefix_is_refused(http: httpx.AsyncClient) -> None:

@@ -15,6 +15,7 @@ MOST_CHANGES = 2000
 """How many of the newest changes are shown: nobody could follow more on one page."""
 _FIRST_LOOK = 200
 _READ_SECONDS = 0.8
+_FEW = 3
 _TICK = timedelta(milliseconds=1)
 _EMPTY = timedelta(hours=1)
 """The length of the time range if nothing happened."""
@@ -122,7 +123,18 @@ async def tell(archive: Archive, prefix: str, filters: Filter) -> Story:
     several = len({entry.collector for entry in (*standing, *found.entries)}) > 1
     changes = [_change(entry, several=several) for entry in found.entries]
     first = {_speaker(entry, several=several): hops_of(entry.as_path or "") for entry in standing}
-    return Story(prefix, start, end, _behind(first, changes[:cut]), changes[cut:], notes)
+    initial, shown = _behind(first, changes[:cut]), changes[cut:]
+    known = {speaker.peer for speaker in initial} | {change.speaker.peer for change in shown if change.event != "gap"}
+    strangers = {change.speaker.peer for change in shown if change.speaker.peer not in known}
+    if strangers:
+        notes.append(_lost(sorted(strangers)))
+    return Story(prefix, start, end, initial, [one for one in shown if one.speaker.peer in known], notes)
+
+
+def _lost(peers: Sequence[str]) -> str:
+    """A note about the gaps of peers that had no route, as far as is known."""
+    who = ", ".join(peers[:_FEW]) + (f" and {len(peers) - _FEW} more" if len(peers) > _FEW else "")
+    return f"UPDATEs of {who} were lost in this time: whether there was a route in them is not known"
 
 
 async def _standing(archive: Archive, prefix: str, whose: Filter, found: PrefixTimeline) -> Sequence[HistoryEntry]:

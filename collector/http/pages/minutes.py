@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,9 @@ _HOUR, _MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 @dataclass
 class _CountedMinutes:
-    upto: datetime
-    """All minutes before it have been counted, or were too large to count."""
     minutes: dict[datetime, int] = field(default_factory=dict)
+    again: datetime | None = None
+    """When those that could not be counted in time are counted again."""
 
 
 class Minutes:
@@ -25,10 +26,11 @@ class Minutes:
     def __init__(self) -> None:
         self._counted: dict[str, _CountedMinutes] = {}
 
-    async def of(self, archive: Archive, addresses: Iterable[str], patience: float) -> dict[str, list[int]]:
+    async def of(self, archive: Archive, addresses: Iterable[str], patience: float) -> dict[str, list[int | None]]:
         """The UPDATEs of peers in each minute of the last hour, oldest first.
 
-        A minute that the server could not count in time is 0, and is not counted again.
+        Minutes that the server could not count in time are None. They are counted again a minute later: a server that
+        was busy may not be any more.
 
         Args:
             archive: the archive to query.
@@ -37,25 +39,27 @@ class Minutes:
         """
         clock = asyncio.get_running_loop().time
         over, now = clock() + patience, datetime.now(UTC)
-        found: dict[str, list[int]] = {}
+        found: dict[str, list[int | None]] = {}
         for address in dict.fromkeys(addresses):
             if clock() < over:
                 found[address] = await self._of_one(archive, address, now, over - clock())
         return found
 
-    async def _of_one(self, archive: Archive, address: str, now: datetime, patience: float) -> list[int]:
+    async def _of_one(self, archive: Archive, address: str, now: datetime, patience: float) -> list[int | None]:
         this = now.replace(second=0, microsecond=0)
-        first = this - _HOUR + _MINUTE
-        counted = self._counted.setdefault(address, _CountedMinutes(first))
-        begin = max(counted.upto, first)
-        counted.minutes = {minute: count for minute, count in counted.minutes.items() if first <= minute < begin}
+        hour = [this - number * _MINUTE for number in reversed(range(_HOUR // _MINUTE))]
+        known = self._counted.setdefault(address, _CountedMinutes())
+        known.minutes = {minute: count for minute, count in known.minutes.items() if hour[0] <= minute < this}
+        missing = [minute for minute in hour if minute not in known.minutes]
+        begin = missing[0] if known.again is None or now >= known.again else this
         span = replace(parse_filter({"peer": address}), start=begin, end=now)
-        counted.upto = this
         try:
             async with archive.activity(span, samples=_HOUR // _MINUTE + 1, deadline=patience) as samples:
+                counts = Counter[datetime]()
                 async for sample in samples:
-                    minute = sample.start.replace(second=0, microsecond=0)
-                    counted.minutes[minute] = counted.minutes.get(minute, 0) + sample.updates
+                    counts[sample.start.replace(second=0, microsecond=0)] += sample.updates
         except DeadlineError:
-            pass
-        return [counted.minutes.get(first + number * _MINUTE, 0) for number in range(_HOUR // _MINUTE)]
+            known.again = now + _MINUTE
+        else:
+            known.minutes |= {minute: counts[minute] for minute in hour if minute >= begin}
+        return [known.minutes.get(minute) for minute in hour]
