@@ -52,6 +52,7 @@ def test_the_routes_of_a_replay_are_known_at_any_time() -> None:
     assert told.at(second(3)) == {ONE: ("64496", "64511"), TWO: ("64497", "64500")}
     assert told.at(second(8)) == told.at(second(3))
     assert told.at(second(9)) == {TWO: ("64497", "64500")}
+    assert [event for _, event in told.events] == ["change", "announce", "gap", "withdraw"]
 
 
 def test_a_drawing_shows_current_routes_and_has_room_for_later_ones() -> None:

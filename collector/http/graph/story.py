@@ -69,6 +69,16 @@ class Story:
         return _behind(self.initial, takewhile(lambda change: change.ts <= moment, self.changes))
 
     @property
+    def events(self) -> list[tuple[StoryChange, str]]:
+        """The changes with the names of their events; `change` is an announcement that changed the path of a route."""
+        named, now = [], dict(self.initial)
+        for change in self.changes:
+            has_changed = change.path is not None and now.get(change.speaker, change.path) != change.path
+            named.append((change, "change" if has_changed else change.event))
+            now = _behind(now, [change])
+        return named
+
+    @property
     def speakers(self) -> list[GraphSpeaker]:
         """All speakers that have or had a route, in order of peer names."""
         return sorted({speaker for speaker, _ in self.paths})

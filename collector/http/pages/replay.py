@@ -55,6 +55,7 @@ async def replay(request: Request, prefix: str, context: QueryContextDep, wanted
         request,
         "replay.html",
         story=story,
+        events=story.events,
         prefix=story.prefix,
         moment=moment,
         picture=drawn,
