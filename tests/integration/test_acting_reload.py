@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from collector.errors import CollectorError, RefusedError
 from tests.integration.taking import TakingBird
 from tests.integration.test_acting import PREFIX, PREFIX6, Acting, acting
@@ -21,6 +23,8 @@ from tests.support import until
 HALF = "203.0.113.128/25"
 ORDERS = int(os.environ.get("RELOAD_ORDERS", "0"))
 """How many routes are ordered before and behind a long reload (`make faults`)."""
+LONG = 300.0
+"""Seconds: with a tenth of a core each reload takes the acting process a minute, for it is started again."""
 NO_IPV6 = "its session has not negotiated ipv6 unicast; it will be sent in a session that has"
 POLICY = ["[[policies]]", 'name = "mark"', f'prefixes = ["{PREFIX}"]', 'add_communities = ["65000:7"]']
 
@@ -51,6 +55,7 @@ class GrowingBird(TakingBird):
             file.write_text(re.sub("ipv6 {.*", "", file.read_text()).replace("ipv4 {", plain + "ipv4 {"))
 
 
+@pytest.mark.timeout(600 + ORDERS)
 async def test_routes_and_intents_follow_the_configuration(tmp_path: Path) -> None:
     async with acting(tmp_path / "a", [GrowingBird]) as bench:
         (bird,) = bench.routers
@@ -122,20 +127,22 @@ async def _orders_in_a_long_reload(bench: Acting, directory: Path) -> None:
     routes = [f"2001:db8:1:{number:x}::/64" for number in range(1, ORDERS + 1)]
     gone, kept = routes[::2], routes[1::2]
     configure(bench, directory, f"{PREFIX6} le 64", "limit = 5000")
-    await until(partial(_is_ordered, bench, gone), what="they are ordered")
+    await until(partial(_is_ordered, bench, gone), timeout=LONG, what="they are ordered")
     strangers = [
         f'[[peers]]\naddress = "127.0.3.{at}"\nasn = 65100\npassive = true' for at in range(min(ORDERS // 4, 250))
     ]
     configure(bench, directory, f"{PREFIX6} le 64", "limit = 5000", *strangers)
-    await until(partial(_is_withdrawn, bench, gone[: ORDERS // 4]), what="half of them are withdrawn")
-    await until(partial(_is_ordered, bench, kept), what="others are ordered")
-    await until(partial(_is_withdrawn, bench, gone[ORDERS // 4 :]), what="the rest is withdrawn")
-    await until(partial(_is_settled, bench, set(kept), set(gone)), what="each intent is sent, or withdrawn")
+    await until(partial(_is_withdrawn, bench, gone[: ORDERS // 4]), timeout=LONG, what="half of them are withdrawn")
+    await until(partial(_is_ordered, bench, kept), timeout=LONG, what="others are ordered")
+    await until(partial(_is_withdrawn, bench, gone[ORDERS // 4 :]), timeout=LONG, what="the rest is withdrawn")
+    await until(
+        partial(_is_settled, bench, set(kept), set(gone)), timeout=LONG, what="each intent is sent, or withdrawn"
+    )
     assert bird.received_within(PREFIX6) == set(kept)
     configure(bench, directory, f"{PREFIX6} le 64", "limit = 5000")
     last = routes[0]
-    await until(partial(_is_ordered, bench, [last]), what="a route is ordered behind everything")
-    await until(lambda: bird.received(last) is not None, what="it has come")
+    await until(partial(_is_ordered, bench, [last]), timeout=LONG, what="a route is ordered behind everything")
+    await until(lambda: bird.received(last) is not None, timeout=LONG, what="it has come")
     assert bird.received_within(PREFIX6) == {*kept, last}
 
 
