@@ -52,7 +52,7 @@ bare-debian: ## `make demo` and `make test` of what is committed, in a Debian 12
 
 whole-table: $(READY) tools ## files of RIS against bgpdump, of which `make test` takes the beginning, one of them written again, a table that GoBGP dumps
 	WHOLE_TABLE=1 $(BIN)/python -m pytest tests/endtoend/test_bgpdump.py tests/endtoend/test_importing.py \
-		tests/endtoend/test_exporting.py tests/integration/test_foreign_dumps.py $(PYTEST_ARGS)
+		tests/endtoend/test_time_machine.py tests/endtoend/test_exporting.py tests/integration/test_foreign_dumps.py $(PYTEST_ARGS)
 
 large-dump: $(READY) ## a RIB dump of a million prefixes and forty peers through the import, in flat memory: PREFIXES=n PEERS=n
 	DUMP_PREFIXES=$(PREFIXES) DUMP_PEERS=$(PEERS) $(BIN)/python -m pytest -s tests/endtoend/test_large_dump.py $(PYTEST_ARGS)
