@@ -63,7 +63,9 @@ class FieldFault(NamedTuple):
         if not self.known:
             return ""
         near = get_close_matches(str(self.place[-1]), self.known, 1)
-        return f"did you mean {near[0]}?" if near else f"known here are {', '.join(self.known)}"
+        if near:
+            return f"did you mean {near[0]}?"
+        return f"known here {'is' if len(self.known) == 1 else 'are'} {', '.join(self.known)}"
 
 
 def fault_of(error: ErrorDetails, root: type[BaseModel], *, before: int = 0) -> FieldFault:

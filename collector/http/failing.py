@@ -40,8 +40,8 @@ def handle(app: FastAPI) -> None:
         return respond(error)
 
     @app.exception_handler(RequestValidationError)
-    async def _unreadable(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return respond(misused(error))
+    async def _unreadable(request: Request, error: RequestValidationError) -> JSONResponse:
+        return respond(misused(error, request))
 
     @app.exception_handler(HTTPException)
     async def _http_error(request: Request, error: HTTPException) -> Response:

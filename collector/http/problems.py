@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -94,12 +96,20 @@ def status_and_headers(error: BgpledgerError) -> tuple[HTTPStatus, dict[str, str
     return HTTPStatus.INTERNAL_SERVER_ERROR, {}
 
 
-def misused(error: RequestValidationError) -> UsageError:
+def misused(error: RequestValidationError, request: Request) -> UsageError:
     """The first fault in a request's parameters, in our words."""
     fault = error.errors()[0]
     name = str(fault["loc"][-1])
     if fault["type"] == "extra_forbidden":
-        return UsageError(f"there is no parameter {name[:80]!r} here", "see /api/v1/docs")
+        meant = FieldFault((name,), "", tuple(_parameters(request)))
+        return UsageError(f"there is no parameter {name[:80]!r} here", meant.cure or "leave it out")
     if fault["type"] == "missing":
         return UsageError(f"the parameter {name} is missing", "see /api/v1/docs")
     return UsageError(FieldFault((name,), words_of(fault), ()).at(name), "see /api/v1/docs")
+
+
+def _parameters(request: Request) -> Iterator[str]:
+    """The names of the parameters that a request's route has."""
+    for field in request.scope["route"].dependant.query_params:
+        kind = field.field_info.annotation
+        yield from kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else (field.alias,)

@@ -52,6 +52,20 @@ async def test_errors_have_cause_and_cure(
     assert problem["cure"]
 
 
+@pytest.mark.parametrize(
+    ("path", "cure"),
+    [
+        ("/api/v1/updates?prefx=10.0.0.0/8", "did you mean prefix?"),
+        ("/api/v1/peers?router=192.0.2.1", "known here is format"),
+    ],
+)
+async def test_an_unknown_parameter_is_answered_with_those_that_are_known(
+    http: httpx.AsyncClient, path: str, cure: str
+) -> None:
+    said = await http.get(path)
+    assert (said.status_code, said.json()["cure"]) == (400, cure)
+
+
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 

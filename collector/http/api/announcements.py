@@ -39,19 +39,19 @@ class _OrderRoute(APIRoute):
             except RequestValidationError as error:
                 if request.method != "POST":
                     raise
-                refused = _invalid(error)
+                refused = _invalid(error, request)
                 await request.app.state.orders.note_refused(holder(request), error.body, refused)
                 raise refused from None
 
         return answer_and_note
 
 
-def _invalid(error: RequestValidationError) -> OrderRefusedError:
+def _invalid(error: RequestValidationError, request: Request) -> OrderRefusedError:
     """What is wrong with an order, or with its key."""
     first = error.errors()[0]
     where, *place = first["loc"]
     if where != "body":
-        usage_error = misused(error)
+        usage_error = misused(error, request)
         return OrderRefusedError(usage_error.cause, usage_error.cure)
     if first["type"] == "json_invalid":
         return OrderRefusedError(f"the body is not JSON: {first['ctx']['error']}", "correct it; see /api/v1/docs")

@@ -64,7 +64,7 @@ class _PageRoute(APIRoute):
             try:
                 return await answer(request)
             except RequestValidationError as error:
-                return failed(request, misused(error))
+                return failed(request, misused(error, request))
             except BgpledgerError as error:
                 return failed(request, error)
 
