@@ -53,7 +53,7 @@ class Playback(NamedTuple):
         except ValueError:
             times = 0.0
         if not 0 < times <= _FASTEST:
-            raise UsageError(f"speed={speed[:40]} is not a number", f"give a number from 0 to {_FASTEST}")
+            raise UsageError(f"speed={speed[:40]} cannot be played", f"give a number above 0, at most {_FASTEST}")
         return cls(parse_time(begin), times)
 
 
